@@ -1,0 +1,79 @@
+"""The one error tree of dbsync.
+
+What lives here: every exception that may reach a user, with its exit code, whether trying the
+same thing again can help, and the next step. Nothing is imported, so every layer may raise these.
+Driver errors are translated into this tree where the driver is called, and chained to it.
+"""
+
+from __future__ import annotations
+
+
+class DbsyncError(Exception):
+    """Base of every expected failure; anything else that escapes is a bug (exit code 1).
+
+    ``message`` says what failed, on which object, and why; ``hint`` is the next step. Neither may
+    hold a secret. ``retryable`` is true where the same call may succeed later.
+    """
+
+    exit_code: int = 1
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None, retryable: bool | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class UsageError(DbsyncError):
+    """Options, environment or configuration contradict one another or are malformed."""
+
+    exit_code = 2
+
+
+class DatabaseError(DbsyncError):
+    """A database refused or failed; raised only as `SourceError` or `TargetError`."""
+
+
+class SourceError(DatabaseError):
+    """The database that is read failed, is unreachable, or lacks what was asked for."""
+
+    exit_code = 3
+
+
+class TargetError(DatabaseError):
+    """The database that is written failed, is unreachable, or refused a row or a statement."""
+
+    exit_code = 4
+
+
+class StorageError(DbsyncError):
+    """The place where archives are kept failed: disk full, no rights, object missing."""
+
+    exit_code = 5
+
+
+class ArchiveError(DbsyncError):
+    """The archive breaks a rule of ``formats/archive-v1.md``.
+
+    ``code`` is one of the E_* names of that document.
+    """
+
+    exit_code = 6
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None):
+        super().__init__(f"{code}: {message}", hint=hint)
+        self.code = code
+
+
+class LossError(DbsyncError):
+    """Refused because going on would lose data: a value, an object, or an attribute."""
+
+    exit_code = 7
+
+
+class ConflictError(DbsyncError):
+    """Something else holds the place: an existing archive, another import, a lock."""
+
+    exit_code = 8

@@ -1,0 +1,23 @@
+"""Values in record batches: exceptions, the standard form of a logical type, canonical text.
+
+A column's field holds every value that its Arrow type carries exactly. A value beyond it (NaN in
+a decimal, an infinite date, text in an SQLite integer column) is NULL there and stands in the
+column's exceptions field, which a batch has only when one of its values needs it:
+``struct<kind: string, value: binary>``, NULL where the value is ordinary.
+
+Kinds: ``literal`` is the canonical text of a value of the column's logical type (UTF-8), such as
+``NaN``, ``infinity``, ``24:00:00``, ``0044-03-15 BC``. ``integer``, ``real``, ``text`` and ``blob``
+are a value of another class than the column's type, as SQLite allows: decimal digits, the shortest
+text that reads back to the same double, the raw bytes of the text (perhaps not UTF-8), raw bytes.
+
+Must not know: any engine's SQL. Everything here is vectorised; per-value Python only for values
+that are exceptions.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from dbsync.model.schema import Column, Table
+
+EXCEPTIONS_TYPE = pa.struct([("kind", pa.string()), ("value", pa.binary())])

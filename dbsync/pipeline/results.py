@@ -1,0 +1,130 @@
+"""What a finished run reports: plain values that the command line prints and ``--json`` encodes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dbsync.connectors.base import Consistency, Counts, ImportPlan
+from dbsync.model.schema import Loss, Name
+
+
+class TableResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One table of a finished export or import."""
+
+    table: Name
+    rows: int
+    bytes: int = 0
+    chunks: int = 0
+    action: str = "export"
+    counts: Counts | None = None
+    """Imports only."""
+
+
+class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished export, or with ``dry_run`` what it would read (rows are then estimates)."""
+
+    archive: str | None
+    archive_id: str
+    tables: tuple[TableResult, ...]
+    consistency: Consistency
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+
+
+class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished import, or with ``dry_run`` only its plan."""
+
+    archive_id: str
+    plan: ImportPlan
+    tables: tuple[TableResult, ...] = ()
+    rows: int = 0
+    resumed_chunks: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+
+
+class CloneResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished clone: both halves."""
+
+    exported: ExportResult
+    imported: ImportResult
+
+
+class ArchiveTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One table as `inspect` shows it."""
+
+    table: Name
+    rows: int
+    bytes: int
+    """Stored bytes of its chunks."""
+    chunks: int
+    columns: tuple[tuple[str, str, str], ...]
+    """Name, logical type, native type."""
+    primary_key: tuple[str, ...] = ()
+    where: str | None = None
+
+
+class ArchiveInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tail of an archive says about it."""
+
+    archive: str
+    archive_id: str
+    format_version: str
+    writer: str
+    started: str
+    finished: str
+    engine: str
+    engine_version: str
+    database: str
+    consistency: Consistency
+    size: int
+    rows: int
+    tables: tuple[ArchiveTable, ...]
+    objects: tuple[tuple[str, int], ...]
+    """Kind of native object or sequence, and how many."""
+    features: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class TableDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A table whose content differs between an archive and a database."""
+
+    table: Name
+    reason: str
+    rows_archive: int
+    rows_database: int
+    only_archive: int = 0
+    only_database: int = 0
+    examples: tuple[str, ...] = ()
+    """Keys of rows that differ, as text."""
+
+
+class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` checked; `ok` is false only where ``against`` found a difference."""
+
+    archive: str
+    archive_id: str
+    members: int
+    chunks: int
+    rows: int
+    bytes: int
+    against: str | None = None
+    differences: tuple[TableDifference, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Say whether everything that was compared is equal."""
+        return not self.differences
+
+
+class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that `extract` wrote: table, path, rows."""
+
+    directory: str
+    files: tuple[tuple[Name, str, int], ...]
