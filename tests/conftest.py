@@ -1,0 +1,128 @@
+"""Fixtures that every suite shares: real servers, fresh databases, the sample data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import PostgresServer, install
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _serve(major: int) -> Iterator[PostgresServer]:
+    server = PostgresServer(major).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def pg18() -> Iterator[PostgresServer]:
+    """A private PostgreSQL 18, one for each worker of the test run."""
+    yield from _serve(18)
+
+
+@pytest.fixture(scope="session")
+def pg16() -> Iterator[PostgresServer]:
+    """A private PostgreSQL 16, one for each worker of the test run."""
+    yield from _serve(16)
+
+
+def _databases(server: PostgresServer) -> Iterator[Callable[[], str]]:
+    names: list[str] = []
+
+    def create() -> str:
+        names.append(server.create_database())
+        return server.url(names[-1])
+
+    try:
+        yield create
+    finally:
+        for name in names:
+            server.drop_database(name)
+
+
+@pytest.fixture
+def new_pg_url(pg18: PostgresServer) -> Iterator[Callable[[], str]]:
+    """A function that creates an empty database on PostgreSQL 18 and returns its URL."""
+    yield from _databases(pg18)
+
+
+@pytest.fixture
+def new_pg16_url(pg16: PostgresServer) -> Iterator[Callable[[], str]]:
+    """A function that creates an empty database on PostgreSQL 16 and returns its URL."""
+    yield from _databases(pg16)
+
+
+@pytest.fixture
+def pg_url(new_pg_url: Callable[[], str]) -> str:
+    """The URL of an empty database on PostgreSQL 18; dropped after the test."""
+    return new_pg_url()
+
+
+@pytest.fixture
+def pg16_url(new_pg16_url: Callable[[], str]) -> str:
+    """The URL of an empty database on PostgreSQL 16; dropped after the test."""
+    return new_pg16_url()
+
+
+@pytest.fixture
+def pg_dump18(pg18: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put PostgreSQL 18's client programs first on PATH, and return the path of its pg_dump."""
+    monkeypatch.setenv("PATH", f"{pg18.bin}{os.pathsep}{os.environ.get('PATH', '')}")
+    monkeypatch.delenv("DBSYNC_PG_DUMP", raising=False)
+    return pg18.bin / "pg_dump"
+
+
+@pytest.fixture
+def no_pg_dump(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Make pg_dump unusable, so that the connector falls back to the catalog."""
+    monkeypatch.setenv("DBSYNC_PG_DUMP", str(tmp_path / "absent"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of Chinook and Sakila; skips where it is absent."""
+    given = os.environ.get("DBSYNC_SHARED_DATA")
+    folder = Path(given) if given else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no sample data at {folder} (set DBSYNC_SHARED_DATA)")
+    return folder
+
+
+def load_sql(url: str, *files: Path) -> None:
+    """Run SQL scripts, ``COPY ... FROM stdin`` blocks included, with the wheel's psql."""
+    for file in files:
+        command = [str(install(18) / "bin" / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        done = subprocess.run(
+            [*command, "-f", str(file), url], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def sakila_template(pg18: PostgresServer, shared_data: Path) -> Iterator[str]:
+    """The name of a database on PostgreSQL 18 with Sakila loaded, to be used as a template."""
+    name = pg18.create_database("sakila_template")
+    folder = shared_data / "sakila"
+    load_sql(
+        pg18.url(name),
+        folder / "postgres-sakila-schema.sql",
+        folder / "postgres-sakila-insert-data-using-copy.sql",
+    )
+    yield name
+    pg18.drop_database(name)
+
+
+@pytest.fixture
+def sakila_url(pg18: PostgresServer, sakila_template: str) -> Iterator[str]:
+    """The URL of a fresh copy of Sakila on PostgreSQL 18; dropped after the test."""
+    name = pg18.create_database(options=f"TEMPLATE {sakila_template}")
+    yield pg18.url(name)
+    pg18.drop_database(name)
