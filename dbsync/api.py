@@ -1,16 +1,27 @@
 """The library: what every command calls, with the same names and defaults.
 
 Each function opens what it needs, does one job and closes everything again. All raise the errors
-of `dbsync.errors`; `on_event` receives `dbsync.pipeline.events`. Nothing here prints or reads the
-environment.
+of `dbsync.errors`; `on_event` receives the events of `dbsync.pipeline.events`, from worker
+threads, one at a time. Nothing here prints or reads the environment.
+
+URLs are those of the command line (``postgresql://``, ``sqlite:///path``). An archive is a path,
+``-`` for standard input or output, a folder ending in ``/``, or a binary file object.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from typing import BinaryIO, Literal
 
-from dbsync.connectors.base import CheckItem, ConflictMode, ExistingMode
+from msgspec.structs import replace
+
+from dbsync.connectors.base import CheckItem, ConflictMode, ExistingMode, ImportOptions
+from dbsync.connectors.registry import open_source, open_target
+from dbsync.errors import UsageError
+from dbsync.model.selection import Selection
+from dbsync.pipeline import access
 from dbsync.pipeline.events import OnEvent, ignore
 from dbsync.pipeline.results import (
     ArchiveInfo,
@@ -23,6 +34,10 @@ from dbsync.pipeline.results import (
 
 Where = str | Mapping[str, str]
 Columns = Mapping[str, Sequence[str]]
+Ddl = Literal["auto", "native", "portable"]
+
+CLONE_COMPRESSION = 1
+"""A clone's archive only passes through a pipe: the fastest level costs least in total."""
 
 
 def export_database(
@@ -43,7 +58,39 @@ def export_database(
     dry_run: bool = False,
     on_event: OnEvent = ignore,
 ) -> ExportResult:
-    raise RuntimeError
+    """Write a database, or the selected part of it, into one archive.
+
+    All tables are read as of one moment where the engine can do that; `ExportResult.consistency`
+    says what was achieved. `tables` and `exclude_tables` are globs; `columns` and `where` map a
+    table pattern to columns or to a condition in the database's dialect, and a plain string as
+    `where` applies to every selected table. `chunk_bytes` counts Arrow memory; peak memory is about
+    twice (`jobs` + 1) chunks. Nothing is visible under the archive's name unless it is complete;
+    an existing archive raises `ConflictError` unless `overwrite_archive`. `strict` refuses with
+    `LossError` before the archive is begun when something cannot be carried.
+    """
+    from dbsync.pipeline import exporter
+
+    options = exporter.ExportOptions(
+        selection=_selection(tables, exclude_tables, columns, where),
+        include_schema=include_schema,
+        chunk_bytes=chunk_bytes,
+        compression_level=compression_level,
+        jobs=_jobs(jobs),
+        strict=strict,
+    )
+    with (
+        closing(open_source(url, schema=schema, jobs=options.jobs)) as source,
+        source.snapshot(options.selection, include_schema=include_schema) as snapshot,
+    ):
+        place, opened = access.writing(
+            archive, database=snapshot.database.name, overwrite=overwrite_archive
+        )
+        exporter.plan_export(snapshot, options, on_event)
+        if dry_run:
+            return exporter.dry_run(snapshot, place)
+        with opened as out:
+            result = exporter.export_snapshot(snapshot, out.write, options, on_event)
+    return replace(result, archive=place)
 
 
 def import_archive(
@@ -54,7 +101,7 @@ def import_archive(
     exclude_tables: Sequence[str] = (),
     schema: str | None = None,
     include_schema: bool = False,
-    ddl: Literal["auto", "native", "portable"] = "auto",
+    ddl: Ddl = "auto",
     on_conflict: ConflictMode = "update",
     conflict_keys: Mapping[str, Sequence[str]] | None = None,
     existing: ExistingMode = "append",
@@ -65,7 +112,41 @@ def import_archive(
     dry_run: bool = False,
     on_event: OnEvent = ignore,
 ) -> ImportResult:
-    raise RuntimeError
+    """Load an archive into a database.
+
+    Tables that this import creates, or finds empty, are loaded in bulk; others take the rows as
+    `on_conflict` says, by their primary key or the columns named in `conflict_keys`. No DDL is run
+    without `include_schema`. Repeating an import that was interrupted goes on where it stopped,
+    without a duplicate; `resume` False starts afresh. The plan, with everything that would be
+    lost, is announced by a `Planned` event before the first write; `strict` then raises
+    `LossError`. From a pipe only whole chunks with the right digest are applied, and the import
+    succeeds only if the archive was complete.
+    """
+    from dbsync.pipeline import importer
+
+    with (
+        access.reading(archive) as opened,
+        closing(open_target(url, schema=schema, jobs=_jobs(jobs))) as target,
+    ):
+        return importer.import_from(
+            opened,
+            target,
+            ImportOptions(
+                import_id=opened.head.archive_id,
+                existing=existing,
+                on_conflict=on_conflict,
+                conflict_keys=_tuples(conflict_keys),
+                single_transaction=single_transaction,
+                resume=resume,
+                schema=schema,
+            ),
+            selection=_selection(tables, exclude_tables, None, None),
+            ddl=ddl if include_schema else "none",
+            strict=strict,
+            jobs=_jobs(jobs),
+            dry_run=dry_run,
+            on_event=on_event,
+        )
 
 
 def clone(
@@ -78,7 +159,7 @@ def clone(
     where: Where | None = None,
     schema: str | None = None,
     include_schema: bool = False,
-    ddl: Literal["auto", "native", "portable"] = "auto",
+    ddl: Ddl = "auto",
     on_conflict: ConflictMode = "update",
     conflict_keys: Mapping[str, Sequence[str]] | None = None,
     existing: ExistingMode = "append",
@@ -92,11 +173,87 @@ def clone(
     dry_run: bool = False,
     on_event: OnEvent = ignore,
 ) -> CloneResult:
-    raise RuntimeError
+    """Copy a database into another one: an export and an import joined by a pipe.
+
+    Takes the options of both. `keep` also writes the archive to a place of its own, published only
+    if both halves succeed. `schema` applies to the side, or sides, that have schemas.
+    """
+    from dbsync.pipeline import cloner, exporter, importer
+
+    if compression_level is None:
+        compression_level = 3 if keep else CLONE_COMPRESSION
+    options = exporter.ExportOptions(
+        selection=_selection(tables, exclude_tables, columns, where),
+        include_schema=True,
+        chunk_bytes=chunk_bytes,
+        compression_level=compression_level,
+        jobs=_jobs(jobs),
+    )
+    landing = ImportOptions(
+        import_id="",
+        existing=existing,
+        on_conflict=on_conflict,
+        conflict_keys=_tuples(conflict_keys),
+        single_transaction=single_transaction,
+        schema=_schema_for(target, schema),
+    )
+    choice = ddl if include_schema else "none"
+    with (
+        closing(
+            open_source(source, schema=_schema_for(source, schema), jobs=options.jobs)
+        ) as reader,
+        closing(
+            open_target(target, schema=_schema_for(target, schema), jobs=options.jobs)
+        ) as writer,
+        reader.snapshot(options.selection) as snapshot,
+    ):
+        if dry_run:
+            database = snapshot.database
+            mode = importer.choose_ddl(choice, database, writer.capabilities.engine)
+            plan = importer.plan_import(
+                database, writer, replace(landing, ddl=mode), strict=strict, on_event=on_event
+            )
+            return CloneResult(
+                exported=exporter.dry_run(snapshot, keep),
+                imported=ImportResult(archive_id="", plan=plan, dry_run=True),
+            )
+        kept = nullcontext(None)
+        if keep is not None:
+            keep, kept = access.writing(
+                keep, database=snapshot.database.name, overwrite=overwrite_archive
+            )
+
+        with kept as kept_out:
+
+            def exporting(stream: BinaryIO) -> ExportResult:
+                return exporter.export_snapshot(
+                    snapshot, cloner.Tee(stream, kept_out).write, options, ignore
+                )
+
+            def importing(stream: BinaryIO) -> ImportResult:
+                with access.reading(stream) as opened:
+                    return importer.import_from(
+                        opened,
+                        writer,
+                        replace(landing, import_id=opened.head.archive_id),
+                        selection=Selection(),
+                        ddl=choice,
+                        strict=strict,
+                        jobs=options.jobs,
+                        dry_run=False,
+                        on_event=on_event,
+                    )
+
+            exported, imported = cloner.through_pipe(exporting, importing)
+    return CloneResult(exported=replace(exported, archive=keep), imported=imported)
 
 
 def inspect(archive: str | BinaryIO) -> ArchiveInfo:
-    raise RuntimeError
+    """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe)."""
+    from dbsync.pipeline import inspector
+
+    with access.reading(archive) as opened:
+        return inspector.describe_archive(opened, access.describe(archive))
 
 
 def verify(
@@ -108,7 +265,28 @@ def verify(
     jobs: int | None = None,
     on_event: OnEvent = ignore,
 ) -> VerifyResult:
-    raise RuntimeError
+    """Check every checksum, count and rule of an archive, and compare its rows with a database.
+
+    Raises `ArchiveError` for a damaged archive. With `against`, each of `tables` (all by default)
+    is compared by the content of its rows, whatever their order and the engine; differences are
+    returned, not raised.
+    """
+    from dbsync.pipeline import verifier
+
+    with access.reading(archive) as opened:
+        result = verifier.verify_members(opened, access.describe(archive), on_event)
+        if against is None:
+            return result
+        with closing(open_source(against, schema=schema, jobs=_jobs(jobs))) as source:
+            return verifier.compare(
+                opened,
+                source,
+                result,
+                selection=_selection(tables, (), None, None),
+                schema=schema,
+                jobs=_jobs(jobs),
+                on_event=on_event,
+            )
 
 
 def extract(
@@ -119,8 +297,50 @@ def extract(
     exclude_tables: Sequence[str] = (),
     on_event: OnEvent = ignore,
 ) -> ExtractResult:
-    raise RuntimeError
+    """Write the chunks of an archive as plain Parquet files, one folder for each table."""
+    from dbsync.pipeline import inspector
+
+    with access.reading(archive) as opened:
+        return inspector.extract_parquet(
+            opened, directory, _selection(tables, exclude_tables, None, None), on_event
+        )
 
 
-def check(url: str) -> tuple[CheckItem, ...]:
-    raise RuntimeError
+def check(url: str, *, schema: str | None = None) -> tuple[CheckItem, ...]:
+    """Connect to a database and say what this role may do and what it lacks; changes nothing."""
+    with closing(open_source(url, schema=schema)) as source:
+        found = list(source.check())
+    with closing(open_target(url, schema=schema)) as target:
+        found.extend(item for item in target.check() if item not in found)
+    return tuple(found)
+
+
+def _selection(
+    tables: Sequence[str],
+    exclude: Sequence[str],
+    columns: Columns | None,
+    where: Where | None,
+) -> Selection:
+    conditions = {"*": where} if isinstance(where, str) else dict(where or {})
+    return Selection(
+        tables=tuple(tables),
+        exclude=tuple(exclude),
+        columns=_tuples(columns),
+        where=conditions,
+    )
+
+
+def _tuples(mapping: Columns | None) -> dict[str, tuple[str, ...]]:
+    return {pattern: tuple(names) for pattern, names in (mapping or {}).items()}
+
+
+def _jobs(jobs: int | None) -> int:
+    if jobs is None:
+        return max(1, min(4, os.cpu_count() or 1))
+    if jobs < 1:
+        raise UsageError(f"jobs must be at least 1, not {jobs}")
+    return jobs
+
+
+def _schema_for(url: str, schema: str | None) -> str | None:
+    return None if url.startswith("sqlite") else schema

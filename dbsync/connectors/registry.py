@@ -1,0 +1,61 @@
+"""Which connector answers to which URL; connectors are imported only when they are opened.
+
+Must not know: anything about an engine beyond its URL schemes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from dbsync.connectors.base import Source, Target
+from dbsync.errors import UsageError
+
+_PACKAGES = {
+    "postgresql": "dbsync.connectors.postgres",
+    "postgres": "dbsync.connectors.postgres",
+    "sqlite": "dbsync.connectors.sqlite",
+}
+_WITH_SCHEMAS = {"dbsync.connectors.postgres"}
+
+
+class _Connector(Protocol):
+    def open_source(self, url: str, **options: object) -> Source: ...
+
+    def open_target(self, url: str, **options: object) -> Target: ...
+
+
+def open_source(url: str, *, schema: str | None = None, jobs: int = 1) -> Source:
+    """Open the database behind `url` for reading with up to `jobs` connections for rows.
+
+    The caller closes it. Raises `UsageError` for an unknown scheme and `SourceError` where the
+    database cannot be reached.
+    """
+    connector, options = _find(url, schema)
+    return connector.open_source(url, jobs=jobs, **options)
+
+
+def open_target(url: str, *, schema: str | None = None, jobs: int = 1) -> Target:
+    """Open the database behind `url` for writing; as `open_source`, but raises `TargetError`."""
+    connector, options = _find(url, schema)
+    return connector.open_target(url, jobs=jobs, **options)
+
+
+def _find(url: str, schema: str | None) -> tuple[_Connector, dict[str, object]]:
+    scheme, separator, _ = url.partition("://")
+    package = _PACKAGES.get(scheme.partition("+")[0].lower())
+    if not separator or package is None:
+        known = ", ".join(f"{name}://" for name in _PACKAGES)
+        shown = scheme if separator else "no scheme"
+        raise UsageError(
+            f"cannot tell the engine from the database URL ({shown})",
+            hint=f"a URL starts with one of {known}",
+        )
+    options: dict[str, object] = {}
+    if package in _WITH_SCHEMAS:
+        options["schema"] = schema
+    elif schema is not None:
+        raise UsageError(
+            f"--schema does not apply to {scheme}", hint="leave it out: this engine has no schemas"
+        )
+    return cast(_Connector, import_module(package)), options

@@ -1,0 +1,233 @@
+"""A database into an archive: plan the ranges, read them side by side, append chunks.
+
+What lives here: the order of work of an export. Must not know: SQL, files, Parquet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dbsync.archive import ArchiveWriter, encode_chunk
+from dbsync.connectors.base import Partition, Snapshot, foreign_key_groups
+from dbsync.errors import LossError
+from dbsync.model.schema import Database, Loss, Name, Table
+from dbsync.model.selection import Selection
+from dbsync.pipeline.events import ChunkDone, Event, Finished, OnEvent, Planned, TableDone
+from dbsync.pipeline.executor import ThreadExecutor
+from dbsync.pipeline.results import ExportResult, TableResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Write = Callable[["bytes | memoryview | pa.Buffer"], object]
+
+
+class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How an export is done; `chunk_bytes` counts Arrow memory, not stored bytes."""
+
+    selection: Selection = Selection()
+    include_schema: bool = True
+    chunk_bytes: int = 64 << 20
+    compression_level: int = 3
+    jobs: int = 2
+    strict: bool = False
+
+
+def refuse_losses(losses: tuple[Loss, ...], *, strict: bool, what: str) -> None:
+    """Raise `LossError` under `strict` where anything would be lost; forms that change pass."""
+    lost = [loss for loss in losses if loss.severity == "lost"]
+    if strict and lost:
+        first = lost[0]
+        raise LossError(
+            f"--strict: {len(lost)} objects or attributes would not reach {what}; the first is "
+            f"{first.object}: {first.reason}",
+            hint="see the loss report; leave --strict out to go on without them",
+        )
+
+
+def plan_export(snapshot: Snapshot, options: ExportOptions, on_event: OnEvent) -> None:
+    """Announce what will be read, and refuse under ``strict`` what cannot be carried."""
+    database = snapshot.database
+    on_event(
+        Planned(
+            command="export",
+            tables=tuple((table.name, table.rows_estimate) for table in database.tables),
+            losses=database.losses,
+        )
+    )
+    refuse_losses(database.losses, strict=options.strict, what="the archive")
+
+
+def export_snapshot(
+    snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent
+) -> ExportResult:
+    """Write everything that `snapshot` shows through `write`, as one archive.
+
+    Memory is bounded by about twice (jobs + 1) chunks. Tables that others refer to come first, so
+    that a reader of a pipe can insert rows as they arrive. Raises what the source, the archive
+    and `write` raise; what has been written is then no archive, and the caller drops it.
+    """
+    started = monotonic()
+    export = _Export(snapshot, write, options, on_event)
+    for group in foreign_key_groups(snapshot.database.tables):
+        export.run(group)
+    return export.finish(started)
+
+
+def dry_run(snapshot: Snapshot, archive: str | None) -> ExportResult:
+    """Report what an export would read; rows and bytes are the source's estimates."""
+    database = snapshot.database
+    tables = tuple(
+        TableResult(table=t.name, rows=t.rows_estimate or 0, bytes=t.bytes_estimate or 0)
+        for t in database.tables
+    )
+    return ExportResult(
+        archive=archive,
+        archive_id="",
+        tables=tables,
+        consistency=snapshot.consistency,
+        losses=database.losses,
+        rows=sum(t.rows for t in tables),
+        bytes=sum(t.bytes for t in tables),
+        dry_run=True,
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    index: int
+    table: Table
+    partition: Partition
+
+
+class _Export:
+    """One export under way; `_read` runs in several threads."""
+
+    def __init__(
+        self, snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent
+    ):
+        self._snapshot = snapshot
+        self._options = options
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._rows: Counter[Name] = Counter()
+        self._bytes: Counter[Name] = Counter()
+        self._chunks: Counter[Name] = Counter()
+        self._open: Counter[Name] = Counter()
+        consistency = snapshot.consistency
+        self._writer = ArchiveWriter(
+            write,
+            database=snapshot.database,
+            consistency=msgspec.structs.asdict(consistency),
+            include_schema=options.include_schema,
+        )
+        self._executor = ThreadExecutor(options.jobs)
+
+    def run(self, group: list[Name]) -> None:
+        """Export the tables of one group, the largest first so that no worker idles at the end."""
+        for _ in self._executor.run(self._read, self._tasks(group)):
+            pass
+
+    def _tasks(self, group: list[Name]) -> Iterator[_Task]:
+        numbered = [(i, t) for i, t in enumerate(self._database.tables) if t.name in set(group)]
+        for index, table in sorted(numbered, key=lambda it: -(it[1].bytes_estimate or 0)):
+            partitions = self._snapshot.partitions(table, self._partition_bytes(table))
+            with self._lock:
+                self._open[table.name] = len(partitions)
+            for partition in partitions:
+                yield _Task(index, table, partition)
+
+    @property
+    def _database(self) -> Database:
+        return self._snapshot.database
+
+    def _partition_bytes(self, table: Table) -> int:
+        # A few ranges per worker keep them all busy to the end; fewer, larger ranges mean fewer
+        # small chunks at the ends of ranges.
+        chunk = self._options.chunk_bytes
+        share = (table.bytes_estimate or 0) // (self._options.jobs * 4)
+        return max(chunk, min(share, 8 * chunk))
+
+    def _read(self, task: _Task) -> None:
+        batches: list[pa.RecordBatch] = []
+        size = 0
+        reader = self._snapshot.read(task.table, task.partition)
+        try:
+            for batch in reader:
+                if self._executor.stopping.is_set():
+                    return
+                if batch.num_rows == 0:
+                    continue
+                batches.append(batch)
+                size += batch.nbytes
+                if size >= self._options.chunk_bytes:
+                    self._append(task, batches)
+                    batches, size = [], 0
+        finally:
+            close = getattr(reader, "close", None)
+            if close is not None:
+                close()
+        if batches:
+            self._append(task, batches)
+        self._close_partition(task.table.name)
+
+    def _append(self, task: _Task, batches: list[pa.RecordBatch]) -> None:
+        encoded = encode_chunk(
+            task.table, batches, compression_level=self._options.compression_level
+        )
+        entry = self._writer.add_chunk(task.index, encoded)
+        name = task.table.name
+        with self._lock:
+            self._rows[name] += encoded.rows
+            self._bytes[name] += entry.size
+            self._chunks[name] += 1
+            number = self._chunks[name]
+        self._emit(
+            ChunkDone(table=name, chunk=number, rows=encoded.rows, bytes=entry.size)
+        )
+
+    def _close_partition(self, name: Name) -> None:
+        with self._lock:
+            self._open[name] -= 1
+            complete = self._open[name] == 0
+        if complete:
+            self._emit(TableDone(table=name, rows=self._rows[name]))
+
+    def _emit(self, event: Event) -> None:
+        with self._lock:
+            self._on_event(event)
+
+    def finish(self, started: float) -> ExportResult:
+        """Write catalog, sums, manifest and trailer; only now are the bytes an archive."""
+        self._writer.finish()
+        tables = tuple(
+            TableResult(
+                table=t.name,
+                rows=self._rows[t.name],
+                bytes=self._bytes[t.name],
+                chunks=self._chunks[t.name],
+            )
+            for t in self._database.tables
+        )
+        rows, size = self._rows.total(), self._bytes.total()
+        seconds = monotonic() - started
+        self._on_event(Finished(rows=rows, bytes=size, seconds=seconds))
+        return ExportResult(
+            archive=None,
+            archive_id=self._writer.archive_id,
+            tables=tables,
+            consistency=self._snapshot.consistency,
+            losses=self._database.losses,
+            rows=rows,
+            bytes=size,
+            seconds=seconds,
+        )
+
+
