@@ -13,6 +13,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from dbsync.errors import UsageError
+
 
 class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a store knows of one object without reading it.
@@ -29,9 +31,18 @@ class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
 class ObjectWriter(Protocol):
     """An object being written; nothing is visible under its key until the context ends cleanly."""
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         """Append all of `data`; raises `StorageError` when the place is full or gone."""
         ...
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that could leave its store or mean two places; raises `UsageError`.
+
+    Every store calls this first, so that a key that one of them takes is taken by all.
+    """
+    if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+        raise UsageError(f"{key!r} is not a usable name for a stored object")
 
 
 class Storage(Protocol):
@@ -55,7 +66,8 @@ class Storage(Protocol):
     ) -> BinaryIO:
         """Open a range for reading; `length` None reads to the end. The caller closes it.
 
-        With `version`, raises `StorageError` if the object is no longer that one. May be called
+        A range that passes the end of the object gives what there is, possibly nothing. With
+        `version`, raises `StorageError` if the object is no longer that one. May be called
         from several threads at once.
         """
         ...
@@ -64,8 +76,11 @@ class Storage(Protocol):
         """Describe one object; raises `StorageError` when there is none."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield complete objects whose key starts with `prefix`, in order of their keys."""
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """Yield complete objects whose key starts with `prefix`, in order of their keys.
+
+        Without `recursive`, keys that have a ``/`` after `prefix` are left out, unread.
+        """
         ...
 
     def delete(self, key: str) -> None:

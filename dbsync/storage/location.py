@@ -1,0 +1,146 @@
+"""What a user writes to say where an archive is: paths, URLs, folders and pipes.
+
+What lives here: turning that text into a store and a key, and the names of archives in a folder.
+Must not know: what is in an archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from dbsync.errors import StorageError, UsageError
+from dbsync.storage.base import Storage
+from dbsync.storage.local import LocalStorage, is_stream
+from dbsync.storage.stdio import PipeStorage
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PLANNED = {"s3", "gdrive"}
+_DATABASES = {"postgresql", "postgres", "mysql", "mariadb", "sqlite", "td"}
+_STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
+
+_NAME = re.compile(r"(?P<database>.+)-(?P<time>\d{8}T\d{6}Z)\.dbsync\.tar")
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one archive is, or a folder of archives (`key` is then empty)."""
+
+    storage: Storage
+    key: str
+    display: str
+    """For messages and results; holds no secret."""
+    sequential: bool = False
+    """A pipe: written or read once from its beginning, never in ranges."""
+    is_folder: bool = False
+
+    def join(self, name: str) -> Location:
+        """Return the location of the object `name` in this folder."""
+        return Location(storage=self.storage, key=name, display=self.display + name)
+
+
+def open_location(text: str) -> Location:
+    """Find the store and the key that `text` means; nothing is read or created.
+
+    A text that ends in ``/`` is a folder. Raises `UsageError` for kinds of places that this
+    version does not know; the text is not repeated there, since a URL may hold a password.
+    """
+    if text in _STANDARD_STREAMS:
+        return Location(storage=PipeStorage(), key="-", display="-", sequential=True)
+    scheme = _SCHEME.match(text)
+    path = text if scheme is None else _path_of_url(text, scheme[1].lower())
+    if not path or "\0" in path:
+        raise UsageError(
+            "the location of the archive is empty or holds a NUL character",
+            hint="give a path, a file:// URL, or - for a pipe",
+        )
+    name = path.rpartition("/")[2]
+    if name in (".", ".."):
+        raise UsageError(
+            f"{text} is a folder", hint=f"write {text}/ to let dbsync name the archive in it"
+        )
+    if not name:
+        return Location(storage=LocalStorage(Path(path)), key="", display=text, is_folder=True)
+    whole = Path(path)
+    return Location(
+        storage=LocalStorage(whole.parent), key=name, display=text, sequential=is_stream(whole)
+    )
+
+
+def stream_location(stream: BinaryIO) -> Location:
+    """Wrap an open binary stream, which stays open and belongs to the caller."""
+    return Location(storage=PipeStorage(stream), key="-", display="stream", sequential=True)
+
+
+def archive_name(database: str, now: datetime) -> str:
+    """Name a new archive of `database` made at `now` (with a time zone).
+
+    Letters, digits, dots, underscores and hyphens of the database's name are kept; where anything
+    else had to be replaced, a digest keeps two databases from sharing names.
+    """
+    return f"{_safe(database)}-{now.astimezone(UTC):{_TIME}}.dbsync.tar"
+
+
+def newest(location: Location, database: str | None = None) -> Location:
+    """Return the newest complete archive in a folder, by the time in its name.
+
+    Only names made by `archive_name` count, of `database` if given. The time of the file is not
+    looked at: copying a folder changes it. Raises `StorageError` when there is none.
+    """
+    prefix = "" if database is None else f"{_safe(database)}-"
+    best: tuple[datetime, str] | None = None
+    for info in location.storage.list(prefix, recursive=False):
+        match = _NAME.fullmatch(info.key)
+        if match is None or (prefix and match["database"] + "-" != prefix):
+            continue
+        try:
+            made = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        best = max(best or (made, info.key), (made, info.key))
+    if best is None:
+        of_what = "" if database is None else f" of the database {database}"
+        raise StorageError(
+            f"there is no archive{of_what} in {location.display}",
+            hint="archives are found by names such as shop-20250131T020000Z.dbsync.tar; "
+            "name the file if yours is called otherwise",
+        )
+    return location.join(best[1])
+
+
+def _path_of_url(text: str, scheme: str) -> str:
+    if scheme == "file":
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            raise UsageError(
+                f"{text} names no file on this machine",
+                hint="write file:///path, with three slashes, or the path alone",
+            )
+        return unquote(parts.path)
+    if scheme in _PLANNED:
+        raise UsageError(
+            f"{scheme}:// locations are not supported yet in this version",
+            hint="write to a file and copy it, or send the archive through a pipe with -",
+        )
+    if scheme.partition("+")[0] in _DATABASES:
+        raise UsageError(
+            f"a {scheme}:// URL is a database, not a place for an archive",
+            hint="pass the database with --url, and a file as ARCHIVE",
+        )
+    raise UsageError(
+        f"{scheme}:// locations are unknown", hint="give a path, a file:// URL, or - for a pipe"
+    )
+
+
+def _safe(database: str) -> str:
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", database).lstrip(".-")[:100]
+    if safe == database and safe:
+        return safe
+    digest = hashlib.sha256(database.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{safe or 'database'}.{digest}"
