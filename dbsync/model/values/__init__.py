@@ -16,8 +16,19 @@ that are exceptions.
 
 from __future__ import annotations
 
-import pyarrow as pa
+from dbsync.model.values.canonical import RowsDigest, canonical, row_digests
+from dbsync.model.values.convert import standard_type, standardize
+from dbsync.model.values.exceptions import EXCEPTIONS_TYPE, column_values, make_exceptions
+from dbsync.model.values.text import to_text
 
-from dbsync.model.schema import Column, Table
-
-EXCEPTIONS_TYPE = pa.struct([("kind", pa.string()), ("value", pa.binary())])
+__all__ = [
+    "EXCEPTIONS_TYPE",
+    "RowsDigest",
+    "canonical",
+    "column_values",
+    "make_exceptions",
+    "row_digests",
+    "standard_type",
+    "standardize",
+    "to_text",
+]
