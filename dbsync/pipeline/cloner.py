@@ -87,5 +87,5 @@ class _Export(Generic[E]):
             self.torn = True
             self.error = StorageError("the import ended before the export")
             self.error.__cause__ = error
-        except BaseException as error:  # noqa: BLE001  # handed to the waiting thread
+        except BaseException as error:  # handed to the waiting thread
             self.error = error

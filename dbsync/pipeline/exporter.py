@@ -110,9 +110,7 @@ class _Task:
 class _Export:
     """One export under way; `_read` runs in several threads."""
 
-    def __init__(
-        self, snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent
-    ):
+    def __init__(self, snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent):
         self._snapshot = snapshot
         self._options = options
         self._on_event = on_event
@@ -189,9 +187,7 @@ class _Export:
             self._bytes[name] += entry.size
             self._chunks[name] += 1
             number = self._chunks[name]
-        self._emit(
-            ChunkDone(table=name, chunk=number, rows=encoded.rows, bytes=entry.size)
-        )
+        self._emit(ChunkDone(table=name, chunk=number, rows=encoded.rows, bytes=entry.size))
 
     def _close_partition(self, name: Name) -> None:
         with self._lock:
@@ -229,5 +225,3 @@ class _Export:
             bytes=size,
             seconds=seconds,
         )
-
-

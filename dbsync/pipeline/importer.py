@@ -100,9 +100,7 @@ def import_from(
     """
     started = monotonic()
     database = restrict(archive.database, selection)
-    options = replace(
-        options, ddl=choose_ddl(ddl, archive.database, target.capabilities.engine)
-    )
+    options = replace(options, ddl=choose_ddl(ddl, archive.database, target.capabilities.engine))
     plan = plan_import(database, target, options, strict=strict, on_event=on_event)
     archive_id = archive.head.archive_id
     if dry_run:
@@ -216,9 +214,7 @@ class _Rows:
             self._chunks[name] += 1
             self.bytes += chunk.size
         self._emit(
-            ChunkDone(
-                table=name, chunk=chunk.number, rows=rows, bytes=chunk.size, resumed=resumed
-            )
+            ChunkDone(table=name, chunk=chunk.number, rows=rows, bytes=chunk.size, resumed=resumed)
         )
 
     def _emit(self, event: Event) -> None:

@@ -88,9 +88,7 @@ def extract_parquet(
     try:
         root.mkdir(parents=True, exist_ok=True)
         if any(root.iterdir()):
-            raise ConflictError(
-                f"{directory} is not empty", hint="choose a new or an empty folder"
-            )
+            raise ConflictError(f"{directory} is not empty", hint="choose a new or an empty folder")
         on_event(Planned(command="extract", tables=tuple((n, None) for n in sorted(selected))))
         files: list[tuple[Name, str, int]] = []
         for name in sorted(selected):
@@ -104,9 +102,7 @@ def extract_parquet(
             _write_whole(path, chunk.load)
             rows = chunk.rows or 0
             files.append((table.name, str(path), rows))
-            on_event(
-                ChunkDone(table=table.name, chunk=chunk.number, rows=rows, bytes=chunk.size)
-            )
+            on_event(ChunkDone(table=table.name, chunk=chunk.number, rows=rows, bytes=chunk.size))
     except OSError as error:
         raise StorageError(
             f"{directory}: {error.strerror}", hint="choose a folder that can be written"
