@@ -1,0 +1,90 @@
+"""The command `dbsync`: its group, and the frame in which every run starts and ends.
+
+Must not know: what a command does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from dbsync import __version__
+from dbsync.cli.check import check
+from dbsync.cli.clone import clone
+from dbsync.cli.export import export
+from dbsync.cli.extract import extract
+from dbsync.cli.failures import EXIT_CODES, exit_code, report
+from dbsync.cli.import_ import import_
+from dbsync.cli.inspect import inspect
+from dbsync.cli.output import Output, wrap_streams
+from dbsync.cli.redaction import Redactor
+from dbsync.cli.signals import interruptible
+from dbsync.cli.verify import verify
+from dbsync.config.environment import TRUE
+from dbsync.errors import DbsyncError
+
+_EPILOG = (
+    "Every option has a variable DBSYNC_<OPTION>, passwords and URLs also "
+    "DBSYNC_<OPTION>_FILE, the name of a file that holds the value. Flags beat the environment, "
+    "the environment beats the .env file. An option that may be repeated takes one value a line "
+    "from its variable.\n\n\b\nExit codes:\n" + EXIT_CODES
+)
+
+
+@click.group(
+    name="dbsync",
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="dbsync", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Export a database into one portable archive, and import it again.
+
+    The archive is a tar file of Parquet files. It imports into the same engine or another, and
+    every byte in it is checked.
+    """
+
+
+for _command in (export, import_, clone, inspect, verify, extract, check):
+    cli.add_command(_command)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    if "_DBSYNC_COMPLETE" in os.environ:
+        cli.main(prog_name="dbsync")
+    sys.exit(run(list(sys.argv[1:] if args is None else args)))
+
+
+def run(args: list[str]) -> int:
+    """Run the command line; returns the exit code."""
+    streams = sys.stdout, sys.stderr
+    redactor = Redactor()
+    output = Output(*wrap_streams(redactor), redactor)
+    # Settled from the options later; an error in the options must be reported in form, too.
+    output.json = "--json" in args or os.environ.get("DBSYNC_JSON", "").lower() in TRUE
+    output.debug = "--debug" in args
+    try:
+        try:
+            with interruptible():
+                code = _invoke(args, output)
+                output.flush()
+                return code
+        except BaseException as error:  # the one place where every failure ends
+            with suppress(OSError, DbsyncError):  # the output itself may be what failed
+                report(error, output)
+                output.flush()
+            return exit_code(error)
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+def _invoke(args: list[str], output: Output) -> int:
+    context = cli.make_context("dbsync", args or ["--help"], obj=output)
+    with context:
+        code = cli.invoke(context)
+    return code if isinstance(code, int) else 0

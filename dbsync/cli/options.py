@@ -1,0 +1,170 @@
+"""Every option of every command: spelled and documented once, for the commands to share.
+
+Must not know: what the values mean (`dbsync.config` does).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dbsync.cli.parameters import Argument, Decorator, combine, load_environment, option
+from dbsync.config.url import ENGINES
+
+archive_argument = click.argument("archive", cls=Argument, required=False)
+directory_argument = click.argument("directory", cls=Argument, required=False)
+
+common_options = combine(
+    option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+    option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to write what stands on stderr; json is one object a line.",
+    ),
+    option("--verbose", "-v", is_flag=True, help="Say more."),
+    option("--debug", is_flag=True, help="Show the stack trace of an error."),
+    option(
+        "--env-file",
+        type=click.Path(),
+        is_eager=True,
+        callback=load_environment,
+        help="Read variables from this file.  [default: ./.env, if it exists]",
+    ),
+)
+
+progress_option = option(
+    "--progress/--no-progress",
+    default=True,
+    help="Show progress on stderr: bars on a terminal, else a line every few seconds.",
+)
+
+database_options = combine(
+    option("--url", secret=True, help="The database, such as postgresql://user@host/name."),
+    option("--engine", help=f"In place of --url: {', '.join(ENGINES)}."),
+    option("--host", help="Host name, or the folder of a Unix socket."),
+    option("--port", type=click.IntRange(1, 65535), help="Port."),
+    option("--username", help="User name."),
+    option("--password", secret=True, help="Password; also completes a --url without one."),
+    option("--database", help="Name of the database; for SQLite the path of the file."),
+)
+
+schema_option = option(
+    "--schema",
+    help="PostgreSQL only: read from this schema alone, or put every table into it.",
+)
+
+table_options = combine(
+    option(
+        "--tables",
+        multiple=True,
+        metavar="A,B.*",
+        help="Only these tables: names or globs, also as schema.name.",
+    ),
+    option("--exclude-tables", multiple=True, metavar="A,B.*", help="Not these tables."),
+)
+
+row_options = combine(
+    option(
+        "--columns",
+        multiple=True,
+        metavar="TABLE:A,B",
+        help="Only these columns of a table. May be repeated.",
+    ),
+    option(
+        "--where",
+        multiple=True,
+        metavar="'[TABLE: ]CONDITION'",
+        help="Only rows that meet a condition in the source's SQL: of one table, with a colon "
+        "and a blank behind its name, or of every selected table. May be repeated.",
+    ),
+)
+
+jobs_option = option("--jobs", type=click.IntRange(1, 256), help="Connections that work at once.")
+strict_option = option(
+    "--strict", is_flag=True, help="Refuse if anything in the loss report would be lost."
+)
+dry_run_option = option(
+    "--dry-run", is_flag=True, help="Show the plan, losses and counts; change nothing."
+)
+
+
+def encoding_options(*, level: int | None) -> Decorator[Any]:
+    """Declare how chunks are made; `level` None leaves the compression to the library."""
+    shown = str(level) if level is not None else "chosen for a stream"
+    return combine(
+        option(
+            "--chunk-bytes",
+            default="64MiB",
+            show_default=True,
+            help="Size of a chunk in memory, such as 64MiB.",
+        ),
+        option(
+            "--compression-level",
+            type=click.IntRange(1, 22),
+            default=level,
+            help=f"zstd level of the archive.  [default: {shown}]",
+        ),
+    )
+
+
+overwrite_archive_option = option(
+    "--overwrite-archive", is_flag=True, help="Replace an archive that exists."
+)
+
+
+def include_schema_option(*, default: bool, help_text: str) -> Decorator[Any]:
+    """Declare --include-schema with its default, which differs between export and import."""
+    return option(
+        "--include-schema/--no-include-schema",
+        default=default,
+        show_default=True,
+        help=help_text,
+    )
+
+
+landing_options = combine(
+    include_schema_option(
+        default=False, help_text="Create tables that are missing, with keys, indexes and so on."
+    ),
+    option(
+        "--ddl",
+        type=click.Choice(["auto", "native", "portable"]),
+        default="auto",
+        show_default=True,
+        help="Which definitions to run. auto: the engine's own on the same engine, portable "
+        "ones across engines. Use portable for an archive you do not trust.",
+    ),
+    option(
+        "--existing",
+        type=click.Choice(["append", "skip", "overwrite", "error"]),
+        default="append",
+        show_default=True,
+        help="What to do with tables that exist.",
+    ),
+    option("--skip-existing", is_flag=True, help="Short for --existing skip."),
+    option("--overwrite", is_flag=True, help="Short for --existing overwrite."),
+    option(
+        "--on-conflict",
+        type=click.Choice(["update", "error", "skip", "merge"]),
+        default="update",
+        show_default=True,
+        help="What to do with a row whose key exists. merge: only incoming values that are "
+        "not NULL win.",
+    ),
+    option(
+        "--upsert/--no-upsert",
+        default=None,
+        help="Short for --on-conflict update, or error.",
+    ),
+    option(
+        "--conflict-key",
+        multiple=True,
+        metavar="TABLE:A,B",
+        help="Columns of a not-null unique key to use in place of the primary key. May be "
+        "repeated.",
+    ),
+    option("--single-transaction", is_flag=True, help="Everything or nothing, in one transaction."),
+)

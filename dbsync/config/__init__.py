@@ -1,0 +1,38 @@
+"""Configuration: flags > environment > .env file > default, into frozen settings.
+
+What lives here: precedence, secrets that stand in files, a database URL from its parts, and the
+text forms of options. Must not know: click, rich, or what a command does with its settings.
+"""
+
+from __future__ import annotations
+
+from dbsync.config.environment import Environment, Found, Origin
+from dbsync.config.given import Given
+from dbsync.config.settings import (
+    CheckSettings,
+    CloneSettings,
+    ExportSettings,
+    ExtractSettings,
+    ImportSettings,
+    InspectSettings,
+    VerifySettings,
+)
+from dbsync.config.url import build_url, redact, same_database, secrets_of
+
+__all__ = [
+    "CheckSettings",
+    "CloneSettings",
+    "Environment",
+    "ExportSettings",
+    "ExtractSettings",
+    "Found",
+    "Given",
+    "ImportSettings",
+    "InspectSettings",
+    "Origin",
+    "VerifySettings",
+    "build_url",
+    "redact",
+    "same_database",
+    "secrets_of",
+]

@@ -1,0 +1,275 @@
+"""Settings of each command: frozen, with the names of the library's arguments.
+
+Must not know: where a `Given` came from, or what is done with the settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from dbsync.config.given import Given, resolve_existing, resolve_on_conflict, resolve_url
+from dbsync.config.text import parse_columns, parse_names, parse_size, parse_where
+from dbsync.config.url import redact, same_database
+from dbsync.connectors.base import ConflictMode, ExistingMode
+from dbsync.errors import UsageError
+
+MIN_CHUNK_BYTES = 4 << 10
+MAX_CHUNK_BYTES = 1 << 30
+
+Ddl = Literal["auto", "native", "portable"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class _Settings:
+    """Settings whose fields are the arguments of one library function."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments for the library function of the same name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __repr__(self) -> str:
+        return redact(f"{type(self).__name__}({self.arguments()!r})")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class _Selected(_Settings):
+    tables: tuple[str, ...]
+    exclude_tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class _Chosen(_Selected):
+    columns: dict[str, tuple[str, ...]] | None
+    where: dict[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class _Landing(_Settings):
+    include_schema: bool
+    ddl: Ddl
+    on_conflict: ConflictMode
+    conflict_keys: dict[str, tuple[str, ...]] | None
+    existing: ExistingMode
+    single_transaction: bool
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExportSettings(_Chosen):
+    """Arguments of `dbsync.export_database`."""
+
+    url: str
+    archive: str
+    schema: str | None
+    include_schema: bool
+    chunk_bytes: int
+    compression_level: int
+    jobs: int | None
+    overwrite_archive: bool
+    strict: bool
+    dry_run: bool
+
+    @classmethod
+    def of(cls, given: Given) -> ExportSettings:
+        """Resolve what was given; raises `UsageError` for what is missing or contradicts."""
+        return cls(
+            **_chosen(given),
+            url=resolve_url(given),
+            archive=_archive(given),
+            schema=given.text("schema"),
+            include_schema=given.flag("include_schema"),
+            chunk_bytes=_chunk_bytes(given),
+            compression_level=given.number("compression_level") or 3,
+            jobs=given.number("jobs"),
+            overwrite_archive=given.flag("overwrite_archive"),
+            strict=given.flag("strict"),
+            dry_run=given.flag("dry_run"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ImportSettings(_Selected, _Landing):
+    """Arguments of `dbsync.import_archive`."""
+
+    archive: str
+    url: str
+    schema: str | None
+    strict: bool
+    resume: bool
+    jobs: int | None
+    dry_run: bool
+
+    @classmethod
+    def of(cls, given: Given) -> ImportSettings:
+        """Resolve what was given; raises `UsageError` for what is missing or contradicts."""
+        return cls(
+            **_selected(given),
+            **_landing(given),
+            archive=_archive(given),
+            url=resolve_url(given),
+            schema=given.text("schema"),
+            strict=given.flag("strict"),
+            resume=given.flag("resume"),
+            jobs=given.number("jobs"),
+            dry_run=given.flag("dry_run"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CloneSettings(_Chosen, _Landing):
+    """Arguments of `dbsync.clone`."""
+
+    source: str
+    target: str
+    schema: str | None
+    strict: bool
+    keep: str | None
+    overwrite_archive: bool
+    chunk_bytes: int
+    compression_level: int | None
+    jobs: int | None
+    dry_run: bool
+
+    @classmethod
+    def of(cls, given: Given) -> CloneSettings:
+        """Resolve what was given; raises `UsageError` also where both sides are one database."""
+        source = _required(given, "source", "the database to read: give --from URL")
+        target = _required(given, "target", "the database to write: give --to URL")
+        schema = given.text("schema")
+        if schema is None and same_database(source, target):
+            raise UsageError("source and target are the same database", hint="change --to")
+        keep = given.text("keep")
+        if keep == "-":
+            raise UsageError(
+                "--keep needs a place, not a pipe",
+                hint="to write the archive into a pipe, use dbsync export",
+            )
+        return cls(
+            **_chosen(given),
+            **_landing(given),
+            source=source,
+            target=target,
+            schema=schema,
+            strict=given.flag("strict"),
+            keep=keep,
+            overwrite_archive=given.flag("overwrite_archive"),
+            chunk_bytes=_chunk_bytes(given),
+            compression_level=given.number("compression_level"),
+            jobs=given.number("jobs"),
+            dry_run=given.flag("dry_run"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class InspectSettings(_Settings):
+    """Arguments of `dbsync.inspect`."""
+
+    archive: str
+
+    @classmethod
+    def of(cls, given: Given) -> InspectSettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(archive=_archive(given))
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VerifySettings(_Settings):
+    """Arguments of `dbsync.verify`."""
+
+    archive: str
+    against: str | None
+    tables: tuple[str, ...]
+    schema: str | None
+    jobs: int | None
+
+    @classmethod
+    def of(cls, given: Given) -> VerifySettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(
+            archive=_archive(given),
+            against=given.text("against"),
+            tables=parse_names(given.texts("tables"), given.label("tables")),
+            schema=given.text("schema"),
+            jobs=given.number("jobs"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExtractSettings(_Selected):
+    """Arguments of `dbsync.api.extract`."""
+
+    archive: str
+    directory: str
+
+    @classmethod
+    def of(cls, given: Given) -> ExtractSettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(
+            **_selected(given),
+            archive=_archive(given),
+            directory=_required(
+                given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CheckSettings(_Settings):
+    """Arguments of `dbsync.api.check`."""
+
+    url: str
+
+    @classmethod
+    def of(cls, given: Given) -> CheckSettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(url=resolve_url(given))
+
+
+def _required(given: Given, name: str, what: str) -> str:
+    value = given.text(name)
+    if value is None:
+        subject, _, hint = what.partition(": ")
+        raise UsageError(f"nothing says {subject}", hint=hint)
+    return value
+
+
+def _archive(given: Given) -> str:
+    return _required(
+        given, "archive", "which archive: name it, or set DBSYNC_ARCHIVE; - means a pipe"
+    )
+
+
+def _selected(given: Given) -> dict[str, Any]:
+    return {
+        name: parse_names(given.texts(name), given.label(name))
+        for name in ("tables", "exclude_tables")
+    }
+
+
+def _chosen(given: Given) -> dict[str, Any]:
+    return {
+        **_selected(given),
+        "columns": parse_columns(given.texts("columns"), given.label("columns")) or None,
+        "where": parse_where(given.texts("where"), given.label("where")) or None,
+    }
+
+
+def _landing(given: Given) -> dict[str, Any]:
+    keys = parse_columns(given.texts("conflict_key"), given.label("conflict_key"))
+    return {
+        "include_schema": given.flag("include_schema"),
+        "ddl": given.text("ddl") or "auto",
+        "on_conflict": resolve_on_conflict(given),
+        "conflict_keys": keys or None,
+        "existing": resolve_existing(given),
+        "single_transaction": given.flag("single_transaction"),
+    }
+
+
+def _chunk_bytes(given: Given) -> int:
+    return parse_size(
+        given.text("chunk_bytes") or "64MiB",
+        given.label("chunk_bytes"),
+        minimum=MIN_CHUNK_BYTES,
+        maximum=MAX_CHUNK_BYTES,
+    )

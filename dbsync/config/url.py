@@ -1,0 +1,159 @@
+"""Database URLs as text: built from parts, shown without their secrets.
+
+What lives here: percent-encoding and what counts as a secret in a URL. Must not know: what a
+connector makes of a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from dbsync.errors import UsageError
+
+MASK = "***"
+
+_FILE_ENGINES = frozenset({"sqlite"})
+_ENGINES = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
+ENGINES = tuple(_ENGINES)
+
+_SECRET_QUERY = re.compile(
+    r"([?&](?:password|passwd|pwd|sslpassword|apikey|api_key|token|secret)=)([^&#\s]*)",
+    re.IGNORECASE,
+)
+_SECRET_WORD = re.compile(
+    r"(?<![\w?&])((?:password|passwd|sslpassword)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s,;&)'\"]+)",
+    re.IGNORECASE,
+)
+_URL_IN_TEXT = re.compile(r"\b[A-Za-z][\w+.\-]*:?//\S+")
+
+
+def build_url(
+    *,
+    engine: str | None,
+    host: str | None = None,
+    port: int | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    database: str | None = None,
+) -> str:
+    """Make a URL out of its parts, each percent-encoded.
+
+    A host that is an absolute path is the folder of a Unix socket and goes into ``?host=``. For
+    SQLite `database` is the path of the file and nothing else may be given. Raises `UsageError`.
+    """
+    if engine is None:
+        raise UsageError(
+            "the database is described without --engine",
+            hint=f"add --engine ({', '.join(ENGINES)}), or give one --url",
+        )
+    scheme = _ENGINES.get(engine.lower())
+    if scheme is None:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
+    if not database:
+        raise UsageError("the database is described without --database", hint="add its name")
+    if scheme in _FILE_ENGINES:
+        if host or port or username or password:
+            raise UsageError(
+                "SQLite takes no host, port, username or password",
+                hint="give only --engine sqlite and --database FILE",
+            )
+        return f"{scheme}:///{quote(database, safe='/:')}"
+    name = quote(database, safe="")
+    user = quote(username, safe="") if username else ""
+    if password:
+        user += ":" + quote(password, safe="")
+    authority = f"{user}@" if user else ""
+    if host and host.startswith("/"):
+        suffix = f"&port={port}" if port else ""
+        return f"{scheme}://{authority}/{name}?host={quote(host, safe='')}{suffix}"
+    if host and ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    place = (host or "") + (f":{port}" if port else "")
+    if port and not host:
+        return f"{scheme}://{authority}/{name}?port={port}"
+    return f"{scheme}://{authority}{place}/{name}"
+
+
+def has_password(url: str) -> bool:
+    """Say whether a URL carries a password."""
+    return bool(secrets_of(url))
+
+
+def with_password(url: str, password: str) -> str:
+    """Put a password into a URL, in place of the one it may have."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    start, end = _userinfo(rest)
+    user = rest[start:end].partition(":")[0]
+    tail = rest[end + 1 :] if end else rest
+    return f"{scheme}://{user}:{quote(password, safe='')}@{tail}"
+
+
+def takes_password(url: str) -> bool:
+    """Say whether the engine behind a URL knows passwords at all."""
+    return url.partition(":")[0].partition("+")[0].lower() not in _FILE_ENGINES
+
+
+def redact(text: str) -> str:
+    """Mask the password of a URL, or of every URL and ``password=`` in a longer text.
+
+    Works on malformed URLs too: in doubt it hides more than the password.
+    """
+    text = _URL_IN_TEXT.sub(lambda match: _redact_url(match.group()), text)
+    text = _SECRET_QUERY.sub(rf"\1{MASK}", text)
+    return _SECRET_WORD.sub(rf"\1{MASK}", text)
+
+
+def secrets_of(url: str) -> frozenset[str]:
+    """Collect the secrets in a URL, as written and percent-decoded."""
+    found: set[str] = set()
+    _, separator, rest = url.partition("//")
+    if separator:
+        start, end = _userinfo(rest)
+        _, colon, password = rest[start:end].partition(":")
+        if colon and password:
+            found.add(password)
+    found.update(value for _, value in _SECRET_QUERY.findall(url) if value)
+    return frozenset(found | {unquote(secret) for secret in found})
+
+
+def same_database(one: str, other: str) -> bool:
+    """Say whether two URLs plainly name the same database; different spellings may hide it."""
+    return _identity(one) == _identity(other)
+
+
+def _identity(url: str) -> tuple[object, ...]:
+    parts = urlsplit(url)
+    scheme = parts.scheme.partition("+")[0].lower()
+    scheme = _ENGINES.get(scheme, scheme)
+    try:
+        port = parts.port
+    except ValueError:
+        return (url,)
+    if scheme == "postgresql":
+        port = port or 5432
+    return (scheme, (parts.hostname or "").lower(), port, unquote(parts.path), parts.query)
+
+
+def _redact_url(url: str) -> str:
+    head, separator, rest = url.partition("//")
+    start, end = _userinfo(rest)
+    user, colon, password = rest[start:end].partition(":")
+    if not colon or not password:
+        return url
+    return f"{head}{separator}{user}:{MASK}{rest[end:]}"
+
+
+def _userinfo(rest: str) -> tuple[int, int]:
+    """Find user and password behind ``//``: from 0 to the index of the ``@``, or (0, 0)."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        return 0, authority.rindex("@")
+    # An @ after the authority belongs to a query or a path, unless what looks like a port is no
+    # number: then it is a password with a / or ? that should have been percent-encoded.
+    _, colon, port = authority.partition(":")
+    if colon and "@" in rest and not port.isdigit() and not authority.startswith("["):
+        return 0, rest.rindex("@")
+    return 0, 0
