@@ -1,0 +1,227 @@
+"""One ADBC connection to one SQLite file: URLs, statements, and errors in the words of dbsync.
+
+Must not know: schemas, snapshots, ledgers. The driver gives no SQLite result codes, only
+``sqlite3_errstr`` texts, which SQLite keeps stable; they are matched in `failure` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote as percent_encode
+
+import msgspec
+
+from dbsync.errors import ConflictError, DatabaseError, DbsyncError, SourceError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUSY_TIMEOUT_MS = 10_000
+BATCH_ROWS = 16_384
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """A database file, as a URL names it."""
+
+    path: Path
+    immutable: bool = False
+
+    def uri(self, mode: Literal["ro", "rw", "rwc"]) -> str:
+        """Spell the file as the URI that SQLite opens, with every special character encoded."""
+        immutable = "&immutable=1" if self.immutable and mode == "ro" else ""
+        return f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}{immutable}"
+
+
+def parse_url(url: str) -> Location:
+    """Read ``sqlite:///relative`` or ``sqlite:////absolute``; else raise `UsageError`."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    hint = "Write sqlite:///relative/file.db or sqlite:////absolute/file.db."
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise UsageError("The SQLite URL cannot be read.", hint=hint) from error
+    if parsed.host or parsed.username or parsed.password:
+        raise UsageError("An SQLite URL names a file, not a host or a user.", hint=hint)
+    if not parsed.database or parsed.database == ":memory:":
+        raise UsageError("The SQLite URL names no file.", hint=hint)
+    unknown = set(parsed.query) - {"immutable", "mode"}
+    if unknown:
+        raise UsageError(f"Unknown option in the SQLite URL: {', '.join(sorted(unknown))}.")
+    immutable = parsed.query.get("immutable") in ("1", "true")
+    return Location(path=Path(parsed.database), immutable=immutable)
+
+
+def quote(identifier: str) -> str:
+    """Quote an identifier for SQLite, whatever characters it holds."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a string as an SQLite literal; NUL is spliced in, since SQL text ends at one."""
+    parts = ["'" + part.replace("'", "''") + "'" for part in text.split("\0")]
+    return parts[0] if len(parts) == 1 else f"({'||char(0)||'.join(parts)})"
+
+
+_HINTS: tuple[tuple[str, str], ...] = (
+    ("unable to open database file", "Check that the file and its folder can be read and written."),
+    ("attempt to write a readonly database", "Check the rights on the file and on its folder."),
+    ("database or disk is full", "Free some space and run the same command again."),
+    ("disk I/O error", "Check the disk and its free space, then run the same command again."),
+    ("file is not a database", "Check the path; an encrypted database cannot be read."),
+    ("database disk image is malformed", "Run PRAGMA integrity_check on a copy of the file."),
+)
+
+
+def driver_text(error: BaseException) -> str:
+    """Give what SQLite itself said, without the driver's preamble and without the statement."""
+    text = str(error).split("\nquery:", 1)[0].strip()
+    for preamble in ("Failed to prepare query:", "Failed to step query:", "[SQLite]"):
+        if preamble in text:
+            text = text.split(preamble, 1)[1].strip()
+    for status in ("IO: ", "INVALID_ARGUMENT: ", "INTEGRITY: ", "INTERNAL: ", "ALREADY_EXISTS: "):
+        text = text.removeprefix(status)
+    return text
+
+
+def is_busy(error: BaseException) -> bool:
+    """Say whether SQLite refused because another connection holds a lock."""
+    text = str(error)
+    return any(
+        part in text
+        for part in (
+            "database is locked",
+            "table is locked",
+            "schema is locked",
+            "database is busy",
+        )
+    )
+
+
+def failure(error: BaseException, kind: type[DatabaseError], doing: str) -> DbsyncError:
+    """Translate a driver's error; `doing` completes "Cannot ..." and names the object."""
+    text = driver_text(error)
+    if is_busy(error):
+        return ConflictError(
+            f"Cannot {doing}: another process has locked the SQLite database.",
+            hint="Wait until the other process has finished its transaction, then run it again.",
+            retryable=True,
+        )
+    hint = next((advice for part, advice in _HINTS if part in text), None)
+    return kind(f"Cannot {doing}: {text}.", hint=hint)
+
+
+class Connection:
+    """An open connection. Statements run in autocommit until an explicit BEGIN.
+
+    One thread at a time uses it, except for readers of `stream`, which SQLite serialises.
+    """
+
+    def __init__(
+        self, location: Location, mode: Literal["ro", "rw", "rwc"], kind: type[DatabaseError]
+    ):
+        import adbc_driver_sqlite.dbapi as driver
+
+        self.location = location
+        self.kind = kind
+        self._cursors: set[Any] = set()
+        try:
+            self._connection: Any = driver.connect(location.uri(mode), autocommit=True)
+        except driver.Error as error:
+            raise kind(
+                f"Cannot open the SQLite database {location.path}.",
+                hint="Check that the file exists and that its folder can be read.",
+            ) from error
+        self._error: type[Exception] = driver.Error
+        self.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+    def execute(self, sql: str, parameters: Any = None, *, doing: str = "run a statement") -> None:
+        """Run one statement and throw its rows away."""
+        self.rows(sql, parameters, doing=doing)
+
+    def rows(
+        self, sql: str, parameters: Any = None, *, doing: str = "query the database"
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement and return all its rows; for catalogs and counts, not for data.
+
+        A column of the result must hold one storage class.
+        """
+        cursor = self._connection.cursor(adbc_stmt_kwargs={"adbc.sqlite.query.batch_rows": "65536"})
+        try:
+            cursor.execute(sql, parameters)
+            table = cursor.fetch_arrow_table()
+            columns = [column.to_pylist() for column in table.columns]
+        except (self._error, UnicodeDecodeError) as error:
+            raise failure(error, self.kind, doing) from error
+        finally:
+            cursor.close()
+        return list(zip(*columns, strict=True))
+
+    def value(self, sql: str, *, doing: str = "query the database") -> Any:
+        """Run one statement and return the only value of its only row."""
+        return self.rows(sql, doing=doing)[0][0]
+
+    def stream(
+        self, sql: str, *, batch_rows: int = BATCH_ROWS, doing: str = "read rows"
+    ) -> Iterator[pa.RecordBatch]:
+        """Run a query and yield its rows in batches; closing the iterator frees the statement."""
+        import pyarrow as pa
+
+        cursor = self._connection.cursor(
+            adbc_stmt_kwargs={"adbc.sqlite.query.batch_rows": str(batch_rows)}
+        )
+        self._cursors.add(cursor)
+        try:
+            cursor.execute(sql)
+            reader = cursor.fetch_record_batch()
+            yield from reader
+        except (self._error, pa.ArrowException, OSError) as error:
+            raise failure(error, self.kind, doing) from error
+        finally:
+            self._cursors.discard(cursor)
+            cursor.close()
+
+    def insert(self, sql: str, batch: pa.RecordBatch | pa.Table, *, doing: str) -> int:
+        """Run one statement once for each row of `batch`, whose columns are its parameters."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.executemany(sql, batch)
+            return int(cursor.rowcount)
+        except self._error as error:
+            raise failure(error, self.kind, doing) from error
+        finally:
+            cursor.close()
+
+    def ingest(self, table: str, batch: pa.RecordBatch, *, temporary: bool, doing: str) -> None:
+        """Append rows to an existing table, by the names of the batch's fields."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.adbc_ingest(table, batch, mode="append", temporary=temporary)
+        except self._error as error:
+            raise failure(error, self.kind, doing) from error
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Close open readers and the connection; an open transaction is rolled back."""
+        for cursor in list(self._cursors):
+            with contextlib.suppress(Exception):
+                cursor.close()
+        self._cursors.clear()
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+
+def require_file(location: Location) -> None:
+    """Raise `SourceError` where the file to read does not exist or is no file."""
+    if not location.path.exists():
+        raise SourceError(
+            f"There is no SQLite database at {location.path}.",
+            hint="Check the path: three slashes begin a relative one, four an absolute one.",
+        )
+    if not location.path.is_file():
+        raise SourceError(f"{location.path} is not a file.")
