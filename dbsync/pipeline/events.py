@@ -7,6 +7,7 @@ exception that it raises stops the run and reaches the caller.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,9 @@ class Planned(_Event):
     command: str
     tables: tuple[tuple[Name, int | None], ...]
     losses: tuple[Loss, ...] = ()
+    guarantee: Literal["exactly_once", "single_transaction", "none"] | None = None
+    """Imports only: as `dbsync.connectors.base.ImportPlan` says, like `resuming`."""
+    resuming: bool = False
 
 
 class StageStarted(_Event):

@@ -75,6 +75,8 @@ def plan_import(
             command="import",
             tables=tuple((t.source.name, t.source.rows_estimate) for t in plan.tables),
             losses=plan.losses,
+            guarantee=plan.guarantee,
+            resuming=plan.resuming,
         )
     )
     refuse_losses(plan.losses, strict=strict, what="the target")
