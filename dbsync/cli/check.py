@@ -7,6 +7,7 @@ import msgspec
 
 from dbsync.cli import options
 from dbsync.cli.failures import SOURCE
+from dbsync.cli.parameters import option
 from dbsync.cli.render import show_check
 from dbsync.cli.session import begin
 from dbsync.config import CheckSettings
@@ -14,6 +15,7 @@ from dbsync.config import CheckSettings
 
 @click.command(short_help="Connect to a database and check rights.")
 @options.database_options
+@option("--schema", help="PostgreSQL only: look at this schema alone.")
 @options.common_options
 @click.pass_context
 def check(ctx: click.Context, **_values: object) -> int:

@@ -44,7 +44,7 @@ class _Watcher(Protocol):
 class Watch:
     """Passes events on to all who show them."""
 
-    def __init__(self, losses: LossReport, watchers: list[_Watcher]):
+    def __init__(self, losses: PlanReport, watchers: list[_Watcher]):
         self._losses = losses
         self._watchers: list[_Watcher] = [losses, *watchers]
 
@@ -75,24 +75,32 @@ def watching(output: Output, command: str, *, show: bool) -> Generator[Watch]:
         watchers.append(_Lines(output, Tally(command)))
     if output.verbose and not output.log_json:
         watchers.append(_Stages(output))
-    watch = Watch(LossReport(output), watchers)
+    watch = Watch(PlanReport(output), watchers)
     try:
         yield watch
     finally:
         watch.close()
 
 
-class LossReport:
-    """Prints what will not arrive, before anything is written."""
+class PlanReport:
+    """Prints, before anything is written, what will not arrive and what an abort would leave."""
 
     def __init__(self, output: Output):
         self._output = output
         self._printed: set[Loss] = set()
 
     def __call__(self, event: Event) -> None:
-        """Print the losses of a plan."""
-        if isinstance(event, Planned):
-            self.report(event.losses)
+        """Print what a plan has to say."""
+        if not isinstance(event, Planned):
+            return
+        self.report(event.losses)
+        if event.guarantee == "none":
+            self._output.warn(
+                "the target keeps no record of what has arrived: if this import is interrupted, "
+                "running it again may repeat rows of tables without a key"
+            )
+        if event.resuming and not self._output.log_json:
+            self._output.progress("goes on where an earlier run of this import stopped")
 
     def report(self, losses: Iterable[Loss]) -> None:
         """Print a table of the losses that were not printed before."""

@@ -19,6 +19,7 @@ from dbsync.errors import UsageError
 if TYPE_CHECKING:
     from dbsync.cli.output import Output
 
+_STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
 _URL_OPTIONS = ("url", "source", "target", "against")
 
 
@@ -38,7 +39,7 @@ def begin(ctx: click.Context) -> tuple[Given, Output]:
 
 def check_pipes(archive: str, output: Output, *, writes: bool) -> None:
     """Refuse to read an archive from a terminal or write one to it; raises `UsageError`."""
-    if archive != "-":
+    if archive not in _STANDARD_STREAMS:
         return
     if writes:
         if sys.stdout.isatty():

@@ -32,7 +32,7 @@ class Tally:
     def add(self, event: Event) -> None:
         """Count one event."""
         if isinstance(event, Planned):
-            self.totals.update(event.tables)
+            self._begin(event)
         elif isinstance(event, StageStarted):
             self.stage = f"{event.stage} {event.object}".strip().replace("_", " ")
         elif isinstance(event, ChunkDone):
@@ -44,6 +44,16 @@ class Tally:
         elif isinstance(event, TableDone):
             self.finished.add(event.table)
             self.totals[event.table] = event.rows
+
+    def _begin(self, plan: Planned) -> None:
+        """Start counting; a run may have two parts, such as verify and its comparison."""
+        if self.command != "clone":
+            self.command = plan.command
+        self.totals = dict(plan.tables)
+        self.rows = self.bytes = self._fresh = 0
+        self.done = {}
+        self.finished = set()
+        self._started = self._clock()
 
     def total(self) -> int | None:
         """Return the rows expected in all, or None where a table's number is unknown."""

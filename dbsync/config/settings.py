@@ -218,11 +218,12 @@ class CheckSettings(_Settings):
     """Arguments of `dbsync.api.check`."""
 
     url: str
+    schema: str | None
 
     @classmethod
     def of(cls, given: Given) -> CheckSettings:
         """Resolve what was given; raises `UsageError`."""
-        return cls(url=resolve_url(given))
+        return cls(url=resolve_url(given), schema=given.text("schema"))
 
 
 def _required(given: Given, name: str, what: str) -> str:
