@@ -71,7 +71,8 @@ def convert(
     target: pa.DataType,
 ) -> Converted:
     """Convert stored values and exceptions to `target`, marking rows that have no exact equal."""
-    ordinary = _stored(values, logical, target)
+    # What the source declares to be standard is not read again.
+    ordinary = Converted(values) if values.type == target else _stored(values, logical, target)
     if exceptions is None:
         return ordinary
     given = exceptions.is_valid()
@@ -141,12 +142,12 @@ def _of_kind(kind: str, raw: pa.Array, logical: LogicalType, target: pa.DataType
 def _stored(values: pa.Array, logical: LogicalType, target: pa.DataType) -> Converted:
     """Convert values of one storage type; the types say how, nothing about the source does."""
     kind = values.type
-    if kind == target:
-        return Converted(values)
     if logical.name == "any":
         return _any(values, target)
     if pa.types.is_string(kind):
         return Converted(*from_text(values, logical, target))
+    if kind == target:
+        return Converted(values)
     if pa.types.is_integer(kind):
         return _from_integer(values, logical, target)
     if pa.types.is_floating(kind):
@@ -162,6 +163,8 @@ def _stored(values: pa.Array, logical: LogicalType, target: pa.DataType) -> Conv
 
 def _any(values: pa.Array, target: pa.DataType) -> Converted:
     """Allow only numbers of equal value: text and number are different values here."""
+    if values.type == target:
+        return Converted(values)
     if pa.types.is_integer(values.type) and pa.types.is_floating(target):
         return _integer_to_float(values, target)
     if pa.types.is_floating(values.type) and pa.types.is_integer(target):
@@ -265,7 +268,8 @@ def _example(values: pa.Array, exceptions: pa.StructArray | None, failed: pa.Arr
     odd = exceptions[row].as_py() if exceptions is not None else None
     kind, value = (odd["kind"], odd["value"]) if odd else (str(values.type), values[row].as_py())
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "backslashreplace") if kind == "text" else value.hex()
+        blob = odd is None or kind == "blob"
+        value = value.hex() if blob else value.decode("utf-8", "backslashreplace")
     text = str(value)
     if len(text) > _EXAMPLE_LENGTH:
         text = f"{text[:_EXAMPLE_LENGTH]}..."

@@ -49,15 +49,13 @@ _One = Callable[[str], "int | float | bool | str | None"]
 
 
 def from_text(text: pa.StringArray, logical: LogicalType, target: pa.DataType) -> Parsed:
-    """Read text as values of the Arrow type `target`, which is not text unless numbers are meant.
+    """Read text as values of the Arrow type `target`, which may itself be text.
 
     Dates and times are ISO 8601 with ``T`` or a blank; an offset is required for timestamp_tz and
     refused for timestamp. Numbers may have an exponent. Booleans are ``true`` and ``false``.
     """
     match logical.name:
-        case "numeric":
-            return _read(text, target, PLAIN_PATTERN, _same, _one_numeric)
-        case "decimal" if pa.types.is_string(target):
+        case "numeric" | "decimal" if pa.types.is_string(target):
             return _read(text, target, PLAIN_PATTERN, _same, _one_numeric)
         case "decimal":
             return _read(text, target, NUMBER_PATTERN, _castto(target), _one_decimal)
@@ -80,6 +78,8 @@ def from_text(text: pa.StringArray, logical: LogicalType, target: pa.DataType) -
         case "timestamp_tz":
             one = partial(_one_timestamp, zoned=True)
             return _read(text, target, f"{_DATE}[ T]{_TIME}{_ZONE}", _castto(target), one)
+        case _ if pa.types.is_string(target):
+            return text, None, None
         case _:
             return _read(text, target, None, _same, _nothing)
 
