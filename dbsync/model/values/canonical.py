@@ -131,7 +131,12 @@ def _by_class(values: pa.Array, exceptions: pa.StructArray | None) -> pa.Array:
     for name in exceptions.field("kind").unique().drop_null().to_pylist():
         chosen = pc.equal(exceptions.field("kind"), name).fill_null(False)
         chosen = pc.and_(chosen, exceptions.is_valid())
-        cells = pc.if_else(chosen, _tagged(name, exceptions.field("value")), cells)
+        value = exceptions.field("value")
+        if name == "real":
+            # One spelling: sources may write 1 as 1.0 and an infinity as inf.
+            reals = pc.if_else(chosen, value, None).cast(pa.string()).cast(pa.float64())
+            value = float_text(reals)
+        cells = pc.if_else(chosen, _tagged(name, value), cells)
     return cells
 
 
