@@ -55,7 +55,7 @@ def _pg_transfers(url: str) -> Iterator[None]:
     def guarded() -> None:
         try:
             transfer()
-        except BaseException as error:  # noqa: BLE001  # shown by the test
+        except BaseException as error:  # shown by the test
             failures.append(error)
             started.set()
 
