@@ -1,0 +1,137 @@
+"""The end of an archive file: trailer, manifest, catalog, read backwards and checked.
+
+What lives here: `Tail`, and reading ranges as if they were a stream. Must not know: chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dbsync.archive import names
+from dbsync.archive.archive import check_manifest
+from dbsync.archive.catalog import CatalogEntry, check_entries, decode_catalog
+from dbsync.archive.documents import Head, Manifest, ManifestMember, decode_document, mtime_of
+from dbsync.archive.limits import KIB, MIB, Limits
+from dbsync.archive.trailer import TAIL_BYTES, Trailer, parse_trailer, refuse_tail
+from dbsync.archive.ustar import BLOCK, END_BLOCKS, TarReader, build_header, footprint, padding
+from dbsync.errors import ArchiveError
+
+ReadAt = Callable[[int, int], bytes]
+_TAIL_CACHE = 256 * KIB
+"""Read at once from the end: enough for trailer, manifest and catalog of some thousand chunks."""
+_WINDOW = MIB
+
+
+class Window:
+    """Bytes from `start` to `end` as a stream, fetched in pieces of a MiB."""
+
+    def __init__(self, read_at: ReadAt, start: int, end: int) -> None:
+        self._read_at = read_at
+        self._next = start
+        self._end = end
+        self._ready = memoryview(b"")
+
+    def read(self, count: int) -> bytes:
+        """Return at most `count` bytes; none at the end."""
+        if not self._ready and self._next < self._end:
+            data = self._read_at(self._next, min(_WINDOW, self._end - self._next))
+            self._next += len(data)
+            self._ready = memoryview(data)
+        piece, self._ready = self._ready[:count], self._ready[count:]
+        return bytes(piece)
+
+
+class Tail:
+    """Everything behind the last chunk of a file, read and checked."""
+
+    def __init__(self, read_at: ReadAt, size: int, head: Head, limits: Limits) -> None:
+        self._cache_start = max(0, size - _TAIL_CACHE)
+        self._cache = read_at(self._cache_start, size - self._cache_start)
+        self._read_at = read_at
+        self._size = size
+        self._limits = limits
+        self._mtime = mtime_of(head)
+        trailer = self._trailer()
+        if trailer.archive_id != head.archive_id:
+            raise ArchiveError("E_TRAILER_INVALID", "the trailer belongs to another head")
+        self.manifest = self._manifest(trailer)
+        parts = catalog_parts(self.manifest)
+        followers = (*parts, self.manifest.sums)
+        start = trailer.manifest_offset - BLOCK - sum(footprint(m.size) for m in followers)
+        if start < BLOCK:
+            raise ArchiveError("E_CATALOG_MISMATCH", "the catalog would start before the archive")
+        self._reader = self._read_from(start)
+        self.entries: list[CatalogEntry] = []
+        for part in parts:
+            self.entries += decode_catalog(self._member(part), limits)
+        check_catalog(head, self.manifest, self.entries, limits)
+        if sum(footprint(entry.size) for entry in self.entries) != start:
+            raise ArchiveError("E_CATALOG_MISMATCH", "the sizes in the catalog leave a gap")
+        self._member(self.manifest.sums)
+
+    def _trailer(self) -> Trailer:
+        tail = self._cache[-TAIL_BYTES:]
+        header = build_header(names.TRAILER, BLOCK, self._mtime)
+        if len(tail) != TAIL_BYTES or not tail.startswith(header) or not tail.endswith(END_BLOCKS):
+            raise refuse_tail(self._cache)
+        trailer = parse_trailer(tail[BLOCK : 2 * BLOCK])
+        if trailer.archive_size < self._size:
+            raise ArchiveError(
+                "E_TRAILING_DATA",
+                f"the file has {self._size} bytes, the archive at its end {trailer.archive_size}",
+            )
+        if trailer.archive_size > self._size:
+            raise ArchiveError(
+                "E_TRUNCATED",
+                f"the file has {self._size} of the archive's {trailer.archive_size} bytes",
+            )
+        end = trailer.manifest_offset + trailer.manifest_size + padding(trailer.manifest_size)
+        if trailer.manifest_offset < 2 * BLOCK or end + TAIL_BYTES != self._size:
+            raise ArchiveError("E_TRAILER_INVALID", "the trailer points to no manifest")
+        return trailer
+
+    def _manifest(self, trailer: Trailer) -> Manifest:
+        self._reader = self._read_from(trailer.manifest_offset - BLOCK)
+        expected = ManifestMember(
+            path=names.MANIFEST, size=trailer.manifest_size, sha256=trailer.manifest_sha256
+        )
+        return decode_document(self._member(expected), Manifest, names.MANIFEST)
+
+    def _member(self, expected: ManifestMember) -> bytes | bytearray:
+        header = self._reader.next()
+        if header is None or (header.path, header.size) != (expected.path, expected.size):
+            raise ArchiveError("E_CATALOG_MISMATCH", f"{expected.path} is not where it belongs")
+        json = expected.path == names.MANIFEST
+        limit = self._limits.max_json_bytes if json else self._limits.max_member_bytes
+        data, sha256 = self._reader.content(header, limit)
+        if sha256 != expected.sha256:
+            raise ArchiveError("E_CHECKSUM", f"{expected.path} is damaged: its digest is wrong")
+        return data
+
+    def _read_from(self, start: int) -> TarReader:
+        return TarReader(Window(self._read, start, self._size).read, self._mtime)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if offset >= self._cache_start:
+            start = offset - self._cache_start
+            return self._cache[start : start + length]
+        return self._read_at(offset, min(length, self._cache_start - offset))
+
+
+def catalog_parts(manifest: Manifest) -> Sequence[ManifestMember]:
+    """List the catalog's parts; E_CATALOG_MISMATCH where they are not named as the format does."""
+    parts = manifest.catalog
+    paths = [names.catalog_path(number, len(parts)) for number in range(1, len(parts) + 1)]
+    if not parts or [part.path for part in parts] != paths or manifest.sums.path != names.SUMS:
+        raise ArchiveError("E_CATALOG_MISMATCH", "the manifest names members that v1 does not have")
+    return parts
+
+
+def check_catalog(
+    head: Head, manifest: Manifest, entries: Sequence[CatalogEntry], limits: Limits
+) -> None:
+    """Check catalog and manifest against each other and against the head."""
+    if len(entries) > limits.max_members:
+        raise ArchiveError("E_LIMIT", f"the catalog lists {len(entries)} members")
+    check_entries(entries, len(head.tables))
+    check_manifest(manifest, head, entries)

@@ -1,0 +1,89 @@
+"""Reading the unpacked form: the members of an archive under a folder or a key prefix.
+
+What lives here: `open_unpacked`. Must not know: file systems and stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa
+
+from dbsync.archive import names
+from dbsync.archive.archive import Archive
+from dbsync.archive.catalog import CatalogEntry, decode_catalog
+from dbsync.archive.documents import Manifest, ManifestMember, decode_document, decode_head
+from dbsync.archive.indexed import IndexedArchive, read_schemas, sha256_of
+from dbsync.archive.limits import Limits
+from dbsync.archive.tail import catalog_parts, check_catalog
+from dbsync.errors import ArchiveError
+
+
+def open_unpacked(
+    read_member: Callable[[str], bytes],
+    list_members: Callable[[], Mapping[str, int]],
+    *,
+    limits: Limits | None = None,
+) -> Archive:
+    """Open the unpacked form: the same members under a folder or key prefix.
+
+    `list_members` gives path and size of what is there; files that the catalog does not list are
+    ignored (a trailer, leftovers of an interrupted writer). `read_member` may be called from
+    several threads. Raises E_INCOMPLETE where the manifest or a listed member is missing.
+    """
+    limits = limits or Limits()
+    sizes = dict(list_members())
+
+    def read(path: str, limit: int, expected: ManifestMember | CatalogEntry | None) -> bytes:
+        found = sizes.get(path)
+        if found is None:
+            raise ArchiveError("E_INCOMPLETE", f"member {path!r} is missing")
+        if found > limit:
+            raise ArchiveError("E_LIMIT", f"member {path!r} has {found} bytes; {limit} are allowed")
+        data = read_member(path)
+        if expected is not None and len(data) < expected.size:
+            raise ArchiveError("E_TRUNCATED", f"member {path!r} is shorter than listed")
+        if expected is not None and sha256_of(data) != expected.sha256:
+            raise ArchiveError("E_CHECKSUM", f"member {path!r} is damaged: its digest is wrong")
+        return data
+
+    data = read(names.MANIFEST, limits.max_json_bytes, None)
+    manifest = decode_document(data, Manifest, names.MANIFEST)
+    head = decode_head(read(names.HEAD, limits.max_json_bytes, None))
+    entries: list[CatalogEntry] = []
+    for part in catalog_parts(manifest):
+        entries += decode_catalog(read(part.path, limits.max_member_bytes, part), limits)
+    check_catalog(head, manifest, entries, limits)
+    read(names.SUMS, limits.max_member_bytes, manifest.sums)
+    _check_listing(sizes, entries)
+    database = read_schemas(
+        head, entries, lambda entry: read(entry.path, limits.max_json_bytes, entry)
+    )
+
+    def fetch(position: int) -> pa.Buffer:
+        return pa.py_buffer(
+            read(entries[position].path, limits.max_member_bytes, entries[position])
+        )
+
+    return IndexedArchive(
+        head,
+        database,
+        manifest=manifest,
+        entries=entries,
+        size=sum(sizes.values()),
+        fetch=fetch,
+        limits=limits,
+    )
+
+
+def _check_listing(sizes: Mapping[str, int], entries: Sequence[CatalogEntry]) -> None:
+    """Compare what is there with the catalog before anything is handed out."""
+    for entry in entries:
+        found = sizes.get(entry.path)
+        if found is None:
+            raise ArchiveError("E_INCOMPLETE", f"member {entry.path!r} is missing")
+        if found != entry.size:
+            code = "E_TRUNCATED" if found < entry.size else "E_CATALOG_MISMATCH"
+            raise ArchiveError(
+                code, f"member {entry.path!r} has {found} bytes; the catalog says {entry.size}"
+            )
