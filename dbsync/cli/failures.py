@@ -74,7 +74,7 @@ def _describe(error: BaseException, output: Output) -> tuple[str, str | None, di
         more: dict[str, object] = {"type": type(error).__name__, "retryable": error.retryable}
         if isinstance(error, ArchiveError):
             more["code"] = error.code
-        return str(error), error.hint, more
+        return str(error), error.hint or "--debug shows where it comes from", more
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
         command = context.command_path if context is not None else "dbsync"
