@@ -22,6 +22,7 @@ _FILE_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7})
 _CHUNK_FIELDS = frozenset({2, 3})
 _COLUMN_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 16})
 _SIZE_STATISTICS = 16
+_OPTIONAL = 1
 
 
 class BadParquet(Exception):  # becomes an ArchiveError that names the table
@@ -66,37 +67,62 @@ def parse_footer(view: memoryview, max_bytes: int) -> Footer:
     if used != size or not fields.keys() <= _FILE_FIELDS:
         raise BadParquet("its footer holds what archives do not use")
     rows = _number(fields, 3)
-    groups = tuple(_group(group) for group in _structs(fields, 4))
+    levels = _definition_levels(_structs(fields, 2))
+    groups = tuple(_group(group, levels) for group in _structs(fields, 4))
     if sum(group[0] for group in groups) != rows:
         raise BadParquet("its row groups do not have the rows of the file")
     return Footer(rows, groups, start)
 
 
-def _group(fields: Struct) -> tuple[int, tuple[ColumnChunk, ...]]:
-    rows = _number(fields, 3)
-    return rows, tuple(_column(column) for column in _structs(fields, 1))
+def _definition_levels(elements: list[Struct]) -> list[int]:
+    """Find how often each leaf's path is optional; refuse repeated fields and deep nesting."""
+    levels: list[int] = []
+    left = [_number(elements[0], 5)] if elements else [0]
+    for element in elements[1:]:
+        while left and left[-1] == 0:
+            left.pop()
+        if not left or element.get(3) != _OPTIONAL:
+            raise BadParquet("its schema has fields that are not optional")
+        left[-1] -= 1
+        children = element.get(5)
+        if children is None:
+            levels.append(len(left))
+        elif isinstance(children, int) and children > 0 and len(left) == 1:
+            left.append(children)
+        else:
+            raise BadParquet("its schema is nested in another way than archives use")
+    if any(left) or not elements:
+        raise BadParquet("its schema is cut off")
+    return levels
 
 
-def _column(fields: Struct) -> ColumnChunk:
+def _group(fields: Struct, levels: list[int]) -> tuple[int, tuple[ColumnChunk, ...]]:
+    rows, columns = _number(fields, 3), _structs(fields, 1)
+    if len(columns) != len(levels):
+        raise BadParquet("a row group lacks columns")
+    return rows, tuple(map(_column, columns, levels))
+
+
+def _column(fields: Struct, level: int) -> ColumnChunk:
     data = _struct(fields.get(3))
     if not fields.keys() <= _CHUNK_FIELDS or not data.keys() <= _COLUMN_FIELDS:
         raise BadParquet("a column chunk uses what archives do not use")
     if _number(data, 4) != _ZSTD:
         raise BadParquet("its pages are not compressed with zstd")
     if _SIZE_STATISTICS in data:
-        _check_size_statistics(_struct(data[_SIZE_STATISTICS]))
+        _check_size_statistics(_struct(data[_SIZE_STATISTICS]), level)
     start = _number(data, 9)
     if 11 in data:
         start = min(start, _number(data, 11))
     return ColumnChunk(_number(data, 1), _number(data, 5), start, _number(data, 7))
 
 
-def _check_size_statistics(fields: Struct) -> None:
-    """Allow histograms of flat optional columns only: two definition levels, no repetition."""
+def _check_size_statistics(fields: Struct, level: int) -> None:
+    """Demand histograms as long as the levels are many."""
     repetition, definition = fields.get(2, []), fields.get(3, [])
     if not isinstance(repetition, list) or not isinstance(definition, list):
         raise BadParquet("its size statistics are malformed")
-    if len(repetition) not in (0, 1) or len(definition) not in (0, 2):
+    if len(repetition) not in (0, 1) or len(definition) not in (0, level + 1):
         raise BadParquet("its size statistics do not fit")
 
 

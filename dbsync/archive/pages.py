@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import cast
 
 from dbsync.archive.footer import BadParquet, Footer
 from dbsync.archive.thrift import BadThrift, Struct, read_struct
@@ -113,9 +114,10 @@ class _ColumnWalk:
             detail, allowed = header.get(5), _DATA_ENCODINGS
         else:
             raise BadParquet(f"a page has type {kind}")
-        if not isinstance(detail, dict) or detail.get(2) not in allowed:
+        fields: Struct = cast("Struct", detail) if isinstance(detail, dict) else {}
+        encoding, count = fields.get(2), fields.get(1)
+        if not isinstance(encoding, int) or encoding not in allowed:
             raise BadParquet("a page is encoded in a way that the format does not allow")
-        count = detail.get(1)
         if not isinstance(count, int) or count < 0:
             raise BadParquet("a page header lacks its number of values")
         if kind == _DATA_PAGE:
