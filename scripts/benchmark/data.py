@@ -1,0 +1,168 @@
+"""The generated tables: ``orders``, mixed and about 240 bytes a row, and ``events``, five numbers.
+
+Run as a program, so that the memory it takes is not counted as that of a contestant:
+``python -m scripts.benchmark.data postgres|sqlite PLACE TABLE ROWS``. Up to 200,000 rows are made
+here; more are copies of these with other keys and moments, made inside of the database.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import sqlite3
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+
+BLOCK = 200_000
+COLUMNS = {
+    "orders": (
+        "id bigint PRIMARY KEY",
+        "customer_id int NOT NULL",
+        "amount numeric(12,2) NOT NULL",
+        "placed_at timestamptz NOT NULL",
+        "due date",
+        "paid boolean NOT NULL",
+        "status varchar(12) NOT NULL",
+        "city varchar(60)",
+        "note text",
+        "details jsonb",
+        "token uuid NOT NULL",
+    ),
+    "events": (
+        "id bigint PRIMARY KEY",
+        "at timestamp NOT NULL",
+        "device int NOT NULL",
+        "reading double precision NOT NULL",
+        "valid boolean NOT NULL",
+    ),
+}
+MOMENT = {"orders": "placed_at", "events": "at"}
+START = datetime(2023, 1, 1, tzinfo=UTC)
+STATUSES = ("new", "paid", "packed", "sent", "returned")
+SQLITE_TYPES = {
+    "timestamptz": "TIMESTAMPTZ", "timestamp": "TIMESTAMP", "jsonb": "JSON", "uuid": "UUID",
+    "bigint": "INTEGER", "double precision": "DOUBLE",
+}  # fmt: skip
+
+
+def rows(table: str, count: int) -> Iterator[list[object]]:
+    """Yield the same rows at every run, as Python values that both engines' texts come from."""
+    chance = random.Random(2024)
+    words = ["".join(chance.choices("aeiourstlnmdkp", k=chance.randint(2, 9))) for _ in range(3000)]
+    cities = [word.title() for word in words[:800]]
+    moment = START
+    for number in range(1, count + 1):
+        moment += timedelta(microseconds=chance.randrange(20_000_000))
+        if table == "events":
+            reading = round(chance.gauss(20, 8), 3)
+            yield [number, moment.replace(tzinfo=None), chance.randrange(5000), reading,
+                   chance.random() < 0.97]  # fmt: skip
+        else:
+            yield [
+                number,
+                int(chance.paretovariate(1.2)) % 100_000,
+                f"{chance.lognormvariate(4, 1):.2f}",
+                moment,
+                None if chance.random() < 0.1 else (moment + timedelta(days=30)).date(),
+                chance.random() < 0.8,
+                chance.choice(STATUSES),
+                None if chance.random() < 0.05 else chance.choice(cities),
+                _note(chance, words),
+                json.dumps({
+                    "source": chance.choice(("web", "app", "shop")),
+                    "score": round(chance.random(), 4),
+                    "tags": chance.sample(words, 2),
+                }),
+                uuid.UUID(int=chance.getrandbits(128), version=4),
+            ]  # fmt: skip
+
+
+def _note(chance: random.Random, words: list[str]) -> str | None:
+    """Write a few words, rarely with quotes, commas or line breaks; a fifth is NULL."""
+    kind = chance.random()
+    if kind < 0.2:
+        return None
+    text = " ".join(words[min(int(chance.expovariate(1 / 300)), 2999)] for _ in range(12))
+    if kind < 0.3:
+        return f'He said "{text}", twice:\nand left'
+    return text
+
+
+def fill_postgres(dsn: str, table: str, count: int) -> None:
+    """Create and fill a table on PostgreSQL."""
+    import psycopg2
+
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {table} ({', '.join(COLUMNS[table])})")
+        block = io.StringIO()
+        writer = csv.writer(block)
+        for row in rows(table, min(count, BLOCK)):
+            # In CSV, an unquoted nothing is NULL; no text of these rows is empty.
+            writer.writerow(["" if value is None else value for value in row])
+        block.seek(0)
+        cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT csv)", block)
+        cursor.execute(_copies(table, count, "{} + make_interval(days => {})"))
+        connection.commit()
+        connection.autocommit = True
+        cursor.execute(f"VACUUM (ANALYZE, FREEZE) {table}")
+
+
+def fill_sqlite(path: str, table: str, count: int) -> None:
+    """Create and fill a table in an SQLite file."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table} ({', '.join(sqlite_columns(table))})")
+        marks = ", ".join("?" for _ in COLUMNS[table])
+        connection.executemany(
+            f"INSERT INTO {table} VALUES ({marks})",
+            ([_sqlite_value(value) for value in row] for row in rows(table, min(count, BLOCK))),
+        )
+        suffix = "+00:00" if table == "orders" else ""
+        shifted = f"strftime('%Y-%m-%d %H:%M:%f', {{}}, {{}} || ' days') || '{suffix}'"
+        connection.execute(_copies(table, count, shifted))
+        connection.commit()
+
+
+def sqlite_columns(table: str) -> list[str]:
+    """Give the columns with the types that an SQLite database would declare."""
+    columns: list[str] = []
+    for column in COLUMNS[table]:
+        name, _, declared = column.partition(" ")
+        for native, other in SQLITE_TYPES.items():
+            if declared == native or declared.startswith(native + " "):
+                declared = other + declared[len(native) :]
+                break
+        columns.append(f"{name} {declared}")
+    return columns
+
+
+def _sqlite_value(value: object) -> object:
+    return str(value) if isinstance(value, date | uuid.UUID) else value
+
+
+def _copies(table: str, count: int, shifted: str) -> str:
+    names = [column.split()[0] for column in COLUMNS[table]]
+    wanted = {
+        "id": f"t.id + n.n * {BLOCK}",
+        MOMENT[table]: shifted.format(f"t.{MOMENT[table]}", "n.n"),
+    }
+    values = ", ".join(wanted.get(name, f"t.{name}") for name in names)
+    numbers = f"SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count // BLOCK}"
+    return (
+        f"WITH RECURSIVE n(n) AS ({numbers})"
+        f" INSERT INTO {table} SELECT {values} FROM n CROSS JOIN {table} t"
+        f" WHERE t.id <= {BLOCK} AND t.id + n.n * {BLOCK} <= {count}"
+    )
+
+
+if __name__ == "__main__":
+    engine, place, name, number = sys.argv[1:]
+    if engine == "postgres":
+        fill_postgres(os.environ["BENCH_DSN"], name, int(number))
+    else:
+        fill_sqlite(place, name, int(number))
