@@ -156,6 +156,8 @@ class NativeObject(_Struct):
     covers: str | None = None
     """What of the portable model this object already creates: table, primary_key, unique,
     foreign_key, check, index, sequence; None for what only native DDL can carry."""
+    owner: str | None = None
+    """The role that owns it, on engines that have owners."""
 
 
 class Sequence(_Struct):
