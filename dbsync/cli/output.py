@@ -6,7 +6,6 @@ what a result or an event means.
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import re
@@ -16,7 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dbsync.cli.redaction import RedactingStream, Redactor
-from dbsync.errors import StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +51,7 @@ class Output:
     def line(self, text: str = "") -> None:
         """Print a line of the result for people; nothing under ``--json``."""
         if not self.json:
-            _write(self._results(), printable(text) + "\n")
+            self._results().write(printable(text) + "\n")
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """Print a table of the result for people; nothing under ``--json``."""
@@ -114,8 +112,8 @@ class Output:
 
     def flush(self) -> None:
         """Hand everything to the operating system; raises as writing does."""
-        for stream in (self._stdout, self._stderr):
-            _write(stream, "", flush=True)
+        self._stdout.flush()
+        self._stderr.flush()
 
     def error_console(self) -> Console:
         """Make a rich console on stderr."""
@@ -136,12 +134,14 @@ class Output:
         if self.live is not None:
             self.live.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            _write(self._stderr, text + "\n", flush=True)
+            self._stderr.write(text + "\n")
+            self._stderr.flush()
 
     def _write_json(self, stream: RedactingStream, value: object) -> None:
         # JSON is cleaned value by value: masking its text could break it.
         line = json.dumps(self.redactor.clean_value(value), ensure_ascii=False)
-        _write(stream, line + "\n", flush=True, clean=True)
+        stream.write_clean(line + "\n")
+        stream.flush()
 
     def _print_table(
         self, stream: RedactingStream, columns: Sequence[Column], rows: Iterable[Sequence[object]]
@@ -155,7 +155,7 @@ class Output:
         # Rendered here and written by us: rich ends the process when its stream breaks.
         console = _console(text, terminal=terminal)
         console.print(table)
-        _write(stream, "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+        stream.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
 def printable(text: str) -> str:
@@ -203,21 +203,3 @@ def _rich_table(
     for row in rows:
         table.add_row(*(Text(redactor.clean(printable(str(cell)))) for cell in row))
     return table
-
-
-def _write(stream: RedactingStream, text: str, *, flush: bool = False, clean: bool = False) -> None:
-    try:
-        if clean:
-            stream.write_clean(text)
-        else:
-            stream.write(text)
-        if flush:
-            stream.flush()
-    except OSError as error:
-        raise _failed(error) from error
-
-
-def _failed(error: OSError) -> Exception:
-    if error.errno == errno.EPIPE:
-        return error
-    return StorageError(f"cannot write the output: {error.strerror}")

@@ -64,15 +64,17 @@ class Watch:
 
 
 @contextmanager
-def watching(output: Output, command: str, *, show: bool) -> Generator[Watch]:
+def watching(
+    output: Output, command: str, *, show: bool, clock: Callable[[], float] = time.monotonic
+) -> Generator[Watch]:
     """Watch one run; without `show` only the loss report and the main events appear."""
     watchers: list[_Watcher] = []
     if output.log_json:
         watchers.append(_JsonLines(output, details=show))
     elif show and output.is_terminal():
-        watchers.append(_Bars(output, Tally(command)))
+        watchers.append(_Bars(output, Tally(command, clock)))
     elif show:
-        watchers.append(_Lines(output, Tally(command)))
+        watchers.append(_Lines(output, Tally(command, clock), clock))
     if output.verbose and not output.log_json:
         watchers.append(_Stages(output))
     watch = Watch(PlanReport(output), watchers)
@@ -131,7 +133,7 @@ def _losses_headline(losses: list[Loss]) -> str:
 class _Lines:
     """A plain line every few seconds, for logs; driven by the events themselves."""
 
-    def __init__(self, output: Output, tally: Tally, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, output: Output, tally: Tally, clock: Callable[[], float]):
         self._output = output
         self._tally = tally
         self._clock = clock

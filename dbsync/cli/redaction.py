@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from dbsync.config import redact, secrets_of
 from dbsync.config.url import MASK
+from dbsync.errors import StorageError
 
 _SHORT = 4
 _LONG = 8
@@ -68,7 +71,10 @@ class Redactor:
 
 
 class RedactingStream:
-    """A text stream that masks secrets in what is written; all else is the stream's own."""
+    """A text stream that masks secrets in what is written; all else is the stream's own.
+
+    A full disk behind it raises `StorageError`; a reader that went away, `BrokenPipeError`.
+    """
 
     def __init__(self, stream: TextIO, redactor: Redactor):
         self._stream = stream
@@ -76,7 +82,8 @@ class RedactingStream:
 
     def write(self, text: str) -> int:
         """Write `text` with its secrets masked; gives the length of `text`."""
-        self._stream.write(self._redactor.clean(text))
+        with _translated():
+            self._stream.write(self._redactor.clean(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -86,10 +93,28 @@ class RedactingStream:
 
     def write_clean(self, text: str) -> None:
         """Write text in which secrets are masked already, such as JSON cleaned value by value."""
-        self._stream.write(text)
+        with _translated():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        with _translated():
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the output: {error.strerror}", hint="see where it is sent"
+        ) from error
 
 
 def _forms(secret: str) -> set[str]:

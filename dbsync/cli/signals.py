@@ -26,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked this process to end; a KeyboardInterrupt, because libraries know that."""
 
     def __init__(self, number: int):
-        super().__init__(f"signal {signal.Signals(number).name}")
+        super().__init__(signal.Signals(number).name)
         self.number = number
 
     @property

@@ -1,0 +1,36 @@
+"""``dbsync --help`` answers at once: nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_HEAVY = ("pyarrow", "sqlalchemy", "psycopg2", "adbc_driver_manager", "numpy", "rich", "dotenv")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["export", "--help"], ["--version"], ["nonsense"]])
+def test_no_heavy_imports(args: list[str]) -> None:
+    """Help, version and usage errors import no driver, no pyarrow and no rich."""
+    program = (
+        "import json, sys\n"
+        "from dbsync.cli.main import run\n"
+        f"run({args!r})\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+    assert loaded.isdisjoint(_HEAVY)
+    assert "dbsync" in loaded
+
+
+def test_module_and_script_are_the_same() -> None:
+    """``python -m dbsync`` is the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dbsync", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("dbsync ")
