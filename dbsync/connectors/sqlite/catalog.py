@@ -13,6 +13,9 @@ import msgspec
 from dbsync.connectors.sqlite.connection import Connection
 from dbsync.connectors.sqlite.parse import parse_table
 
+LEDGER = "dbsync_ledger"
+"""The table that an unfinished import keeps in the database; never part of an export."""
+
 
 class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``PRAGMA table_xinfo``; `hidden` 2 is virtual, 3 is stored generated."""
@@ -97,9 +100,12 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     statistics: bool
     """ANALYZE has been run."""
 
+    by_name: dict[str, RawTable]
+    """Tables by their name in lower case."""
+
     def find(self, name: str) -> RawTable | None:
-        """Find a table as SQLite does, ignoring ASCII case."""
-        return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+        """Find a table as SQLite does, ignoring case."""
+        return self.by_name.get(name.lower())
 
 
 def read_catalog(connection: Connection) -> Catalog:
@@ -128,7 +134,7 @@ def read_catalog(connection: Connection) -> Catalog:
     tables: list[RawTable] = []
     order: dict[str, int] = {}
     for place, (kind, name, _, sql) in enumerate(master):
-        if kind != "table" or str(name).startswith("sqlite_"):
+        if kind != "table" or str(name).startswith("sqlite_") or name == LEDGER:
             continue
         order[name] = place
         if name in plain:
@@ -158,6 +164,7 @@ def read_catalog(connection: Connection) -> Catalog:
         order=order,
         sequence=_sequence(connection) if "sqlite_sequence" in names else {},
         statistics="sqlite_stat1" in names,
+        by_name={table.name.lower(): table for table in tables},
     )
 
 

@@ -7,6 +7,7 @@ Must not know: schemas, snapshots, ledgers. The driver gives no SQLite result co
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,18 +41,18 @@ def parse_url(url: str) -> Location:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
-    hint = "Write sqlite:///relative/file.db or sqlite:////absolute/file.db."
+    hint = "write sqlite:///relative/file.db or sqlite:////absolute/file.db"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise UsageError("The SQLite URL cannot be read.", hint=hint) from error
+        raise UsageError("the SQLite URL cannot be read", hint=hint) from error
     if parsed.host or parsed.username or parsed.password:
-        raise UsageError("An SQLite URL names a file, not a host or a user.", hint=hint)
+        raise UsageError("an SQLite URL names a file, not a host or a user", hint=hint)
     if not parsed.database or parsed.database == ":memory:":
-        raise UsageError("The SQLite URL names no file.", hint=hint)
+        raise UsageError("the SQLite URL names no file", hint=hint)
     unknown = set(parsed.query) - {"immutable", "mode"}
     if unknown:
-        raise UsageError(f"Unknown option in the SQLite URL: {', '.join(sorted(unknown))}.")
+        raise UsageError(f"unknown option in the SQLite URL: {', '.join(sorted(unknown))}")
     immutable = parsed.query.get("immutable") in ("1", "true")
     return Location(path=Path(parsed.database), immutable=immutable)
 
@@ -68,12 +69,12 @@ def literal(text: str) -> str:
 
 
 _HINTS: tuple[tuple[str, str], ...] = (
-    ("unable to open database file", "Check that the file and its folder can be read and written."),
-    ("attempt to write a readonly database", "Check the rights on the file and on its folder."),
-    ("database or disk is full", "Free some space and run the same command again."),
-    ("disk I/O error", "Check the disk and its free space, then run the same command again."),
-    ("file is not a database", "Check the path; an encrypted database cannot be read."),
-    ("database disk image is malformed", "Run PRAGMA integrity_check on a copy of the file."),
+    ("unable to open database file", "check that the file and its folder can be read and written"),
+    ("attempt to write a readonly database", "check the rights on the file and on its folder"),
+    ("database or disk is full", "free some space and run the same command again"),
+    ("disk I/O error", "check the disk and its free space, then run the same command again"),
+    ("file is not a database", "check the path; an encrypted database cannot be read"),
+    ("database disk image is malformed", "run PRAGMA integrity_check on a copy of the file"),
 )
 
 
@@ -107,12 +108,12 @@ def failure(error: BaseException, kind: type[DatabaseError], doing: str) -> Dbsy
     text = driver_text(error)
     if is_busy(error):
         return ConflictError(
-            f"Cannot {doing}: another process has locked the SQLite database.",
-            hint="Wait until the other process has finished its transaction, then run it again.",
+            f"cannot {doing}: another process has locked the SQLite database",
+            hint="wait until the other process has finished its transaction, then run it again",
             retryable=True,
         )
     hint = next((advice for part, advice in _HINTS if part in text), None)
-    return kind(f"Cannot {doing}: {text}.", hint=hint)
+    return kind(f"cannot {doing}: {text}", hint=hint)
 
 
 class Connection:
@@ -133,8 +134,8 @@ class Connection:
             self._connection: Any = driver.connect(location.uri(mode), autocommit=True)
         except driver.Error as error:
             raise kind(
-                f"Cannot open the SQLite database {location.path}.",
-                hint="Check that the file exists and that its folder can be read.",
+                f"cannot open the SQLite database {location.path}",
+                hint="check that the file exists and that its folder can be read",
             ) from error
         self._error: type[Exception] = driver.Error
         self.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -196,15 +197,10 @@ class Connection:
         finally:
             cursor.close()
 
-    def ingest(self, table: str, batch: pa.RecordBatch, *, temporary: bool, doing: str) -> None:
-        """Append rows to an existing table, by the names of the batch's fields."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.adbc_ingest(table, batch, mode="append", temporary=temporary)
-        except self._error as error:
-            raise failure(error, self.kind, doing) from error
-        finally:
-            cursor.close()
+    def roll_back(self) -> None:
+        """End the transaction without its changes; an error may have ended it already."""
+        with contextlib.suppress(DbsyncError):
+            self.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close open readers and the connection; an open transaction is rolled back."""
@@ -220,8 +216,47 @@ def require_file(location: Location) -> None:
     """Raise `SourceError` where the file to read does not exist or is no file."""
     if not location.path.exists():
         raise SourceError(
-            f"There is no SQLite database at {location.path}.",
-            hint="Check the path: three slashes begin a relative one, four an absolute one.",
+            f"there is no SQLite database at {location.path}",
+            hint="check the path: three slashes begin a relative one, four an absolute one",
         )
     if not location.path.is_file():
-        raise SourceError(f"{location.path} is not a file.")
+        raise SourceError(f"{location.path} is not a file")
+
+
+def reading_mode(location: Location, kind: type[DatabaseError]) -> Literal["ro", "rw"]:
+    """Choose how to open a file that is only read, and prove that it can be.
+
+    Without the right to write where that is enough. A journal left by a crash has to be rolled
+    back first, though, and a reader of a WAL database makes its shared memory, which only one
+    with the right to write removes again; such connections set ``PRAGMA query_only``.
+    """
+    writable = not location.immutable and os.access(location.path, os.W_OK)
+    connection = Connection(location, "ro", kind)
+    try:
+        doing = f"read the SQLite database {location.path}"
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing=doing)
+        wal = str(connection.value("PRAGMA journal_mode")) == "wal"
+    except kind as error:
+        text = str(error.__cause__)
+        if "readonly database" not in text and "unable to open database file" not in text:
+            raise
+        if not writable:
+            raise kind(
+                error.message,
+                hint="SQLite has to write beside the file: a WAL database or one with an"
+                " unfinished transaction needs a folder that can be written; where no process"
+                " writes the file, append ?immutable=1 to the URL, or copy it with its -wal",
+            ) from error
+        return "rw"
+    finally:
+        connection.close()
+    return "rw" if wal and writable else "ro"
+
+
+def open_for_reading(
+    location: Location, mode: Literal["ro", "rw"], kind: type[DatabaseError]
+) -> Connection:
+    """Open a file in the mode that `reading_mode` chose; nothing can be written through it."""
+    connection = Connection(location, mode, kind)
+    connection.execute("PRAGMA query_only=ON")
+    return connection

@@ -72,7 +72,7 @@ def dense_segments(connection: Connection, raw: RawTable, probes: int) -> list[S
     )[0]
     if low is None:
         return []
-    heap: list[tuple[int, int, int]] = [(low - high, low, high)]
+    heap: list[tuple[int, ...]] = [(low - high, low, high)]
     done: list[Segment] = []
     for _ in range(probes):
         if not heap:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dbsync.connectors.sqlite.columns import is_certain, is_foreign
 from dbsync.connectors.sqlite.connection import BATCH_ROWS, Connection, quote
 from dbsync.model.schema import Column, Table
 from dbsync.model.types import parse_storage
+from dbsync.model.values.kernels import pc
 
 _SEED = {"int64": "0", "double": "0.5", "string": "''", "binary": "x''"}
 _BATCH_BYTES = 4 << 20

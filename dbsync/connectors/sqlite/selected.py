@@ -31,8 +31,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
         unknown = [name for name in wanted if name.lower() not in actual]
         if unknown:
             raise SourceError(
-                f"Table {raw.name} has no column {', '.join(unknown)}.",
-                hint=f"Its columns are {', '.join(actual.values())}.",
+                f"table {raw.name} has no column {', '.join(unknown)}",
+                hint=f"its columns are {', '.join(actual.values())}",
             )
         return tuple(actual[name.lower()] for name in wanted)
 
@@ -53,8 +53,8 @@ def choose_tables(catalog: Catalog, selection: Selection) -> Chosen:
     if unmatched:
         known = ", ".join(sorted(t.name for t in catalog.tables)[:20])
         raise SourceError(
-            f"No table matches {', '.join(unmatched)}.",
-            hint=f"The tables are: {known}." if known else "The database has no tables.",
+            f"no table matches {', '.join(unmatched)}",
+            hint=f"the tables are: {known}" if known else "the database has no tables",
         )
     virtual = tuple(v for v in catalog.virtual if selection.selects(Name(None, v.name)))
     kept = {v.name for v in virtual}
@@ -80,7 +80,7 @@ def check_condition(connection: Connection, table: str, condition: str) -> None:
     except ConflictError:
         raise
     except SourceError as error:
-        hint = "Write the condition in SQLite's dialect, with columns of this table."
+        hint = "write the condition in SQLite's dialect, with columns of this table"
         if any(f"no such column: {name}" in error.message for name in quoted):
-            hint = "Names stand in double quotes; write a text in single quotes."
+            hint = "names stand in double quotes; write a text in single quotes"
         raise SourceError(error.message, hint=hint) from error

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import threading
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,7 +18,9 @@ from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partiti
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
+    open_for_reading,
     parse_url,
+    reading_mode,
     require_file,
 )
 from dbsync.connectors.sqlite.partitions import range_condition, split_rowids
@@ -80,7 +81,7 @@ class SqliteSnapshot:
 
         raw = self._catalog.find(table.name.name)
         if raw is None:
-            raise SourceError(f"Table {table.name} is not part of this snapshot.")
+            raise SourceError(f"table {table.name} is not part of this snapshot")
         low, high = partition.bounds
         parts: list[str] = []
         if low is not None or high is not None:
@@ -117,7 +118,7 @@ class SqliteSource:
         self._location = parse_url(url)
         self._jobs = max(1, jobs)
         require_file(self._location)
-        self._open().close()
+        self._mode: Literal["ro", "rw"] = reading_mode(self._location, SourceError)
 
     @contextlib.contextmanager
     def snapshot(
@@ -168,38 +169,7 @@ class SqliteSource:
         return ready
 
     def _open(self) -> Connection:
-        """Open the file for reading only, and prove that it can be read.
-
-        A journal left by a crash has to be rolled back first, and a WAL database may need its
-        shared memory made, which takes the right to write; nothing else is written.
-        """
-        connection = Connection(self._location, "ro", SourceError)
-        try:
-            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing=self._reading)
-        except SourceError as error:
-            connection.close()
-            if not _lacks_write(error):
-                raise
-            if self._location.immutable or not os.access(self._location.path, os.W_OK):
-                raise SourceError(
-                    error.message,
-                    hint="SQLite has to write beside the file: a WAL database or one with an"
-                    " unfinished transaction needs a folder that can be written. Where no process"
-                    " writes the file, append ?immutable=1 to the URL, or copy it with its -wal.",
-                ) from error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-        connection = Connection(self._location, "rw", SourceError)
-        try:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing=self._reading)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return open_for_reading(self._location, self._mode, SourceError)
 
     @property
     def _reading(self) -> str:
@@ -228,7 +198,7 @@ class SqliteSource:
                 item="integrity",
                 ok=sound,
                 found=str(problems[0][0]),
-                hint=None if sound else "Recover a copy of the file with the sqlite3 shell first.",
+                hint=None if sound else "recover a copy of the file with the sqlite3 shell first",
             ),
         ]
 
@@ -259,8 +229,3 @@ def _begin_together(connections: list[Connection], *, watcher: Connection) -> li
         if watcher.value("PRAGMA data_version") == before:
             return connections
     return connections[:1]
-
-
-def _lacks_write(error: SourceError) -> bool:
-    text = str(error.__cause__)
-    return "readonly database" in text or "unable to open database file" in text

@@ -130,6 +130,12 @@ def _by_affinity(parts: Declared, kind: Affinity, klass: str | None) -> LogicalT
             return LogicalType(name="numeric")
 
 
+def exact_in_double(logical: LogicalType) -> bool:
+    """Say whether every value of a decimal type survives the way through a double."""
+    precision, scale = logical.precision or 0, logical.scale or 0
+    return precision <= EXACT_DOUBLE_DIGITS and 0 <= scale <= precision
+
+
 def declared_type(logical: LogicalType) -> str:
     """Name the type that the target declares for a logical type; empty for ``any``."""
     match logical.name:
@@ -139,9 +145,8 @@ def declared_type(logical: LogicalType) -> str:
         case "float":
             return "FLOAT4" if logical.bits == 32 else "DOUBLE"
         case "decimal":
-            precision, scale = logical.precision or 0, logical.scale or 0
-            exact = precision <= EXACT_DOUBLE_DIGITS and 0 <= scale <= precision
-            return f"{'NUMERIC' if exact else 'DECIMAL_TEXT'}({precision},{scale})"
+            name = "NUMERIC" if exact_in_double(logical) else "DECIMAL_TEXT"
+            return f"{name}({logical.precision or 0},{logical.scale or 0})"
         case "string":
             return f"VARCHAR({logical.length})" if logical.length else "TEXT"
         case _:
@@ -160,9 +165,9 @@ def changed(logical: LogicalType) -> str | None:
     """Say in what other form values of a logical type arrive; None where SQLite keeps the type."""
     match logical.name:
         case "decimal":
-            if declared_type(logical).startswith("DECIMAL_TEXT"):
-                return "is kept as text, since SQLite's numbers hold 15 exact digits"
-            return None
+            if exact_in_double(logical):
+                return None
+            return "is kept as text, since SQLite's numbers hold 15 exact digits"
         case "numeric":
             return "is kept as text, since SQLite's numbers hold 15 exact digits"
         case "interval":
@@ -183,7 +188,7 @@ def stored_class(logical: LogicalType) -> Literal["integer", "real", "text", "bl
         case "float":
             return "real"
         case "decimal":
-            return "text" if declared_type(logical).startswith("DECIMAL_TEXT") else "real"
+            return "real" if exact_in_double(logical) else "text"
         case "binary":
             return "blob"
         case "any":
