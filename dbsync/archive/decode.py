@@ -136,16 +136,21 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     decoded = 0
     for batch in batches:
+        ahead = decoded + sum(_decoded_size(column, 0) for column in batch.columns)
+        _check_size(ahead, table, limits)
         for part in _bounded(batch, limits.max_batch_bytes):
             plain = _plain(part, wanted, table)
             decoded += plain.nbytes
-            if decoded > limits.max_arrow_bytes:
-                raise ArchiveError(
-                    "E_LIMIT",
-                    f"a chunk of table {table.name} decodes to more than "
-                    f"{limits.max_arrow_bytes} bytes",
-                )
+            _check_size(decoded, table, limits)
             yield plain
+
+
+def _check_size(decoded: int, table: Table, limits: Limits) -> None:
+    if decoded > limits.max_arrow_bytes:
+        raise ArchiveError(
+            "E_LIMIT",
+            f"a chunk of table {table.name} decodes to more than {limits.max_arrow_bytes} bytes",
+        )
 
 
 def _checked(

@@ -16,9 +16,9 @@ from dbsync.errors import ArchiveError
 
 _MAGIC = b"PAR1"
 _ZSTD = 6
-# FileMetaData, ColumnChunk and ColumnMetaData may have these fields only: no other files, no
-# encryption, no indexes, no Bloom filters.
-_FILE_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7})
+# FileMetaData, ColumnChunk and ColumnMetaData may have these fields only: no key-value metadata
+# (an ARROW:schema would change types), no other files, no encryption, indexes or Bloom filters.
+_FILE_FIELDS = frozenset({1, 2, 3, 4, 6, 7})
 _CHUNK_FIELDS = frozenset({2, 3})
 _COLUMN_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 16})
 _SIZE_STATISTICS = 16

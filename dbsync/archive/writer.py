@@ -85,6 +85,7 @@ class ArchiveWriter:
         include_schema: bool,
         archive_id: str | None = None,
         started: datetime | None = None,
+        writer: str | None = None,
         features_optional: Sequence[Feature] = (),
         catalog_part_rows: int = PART_ROWS,
     ) -> None:
@@ -107,7 +108,7 @@ class ArchiveWriter:
             version=VERSION,
             digest="",
             archive_id=self.archive_id,
-            writer=f"dbsync {dbsync.__version__}",
+            writer=writer or f"dbsync {dbsync.__version__}",
             started=moment(started or datetime.now(UTC)),
             source=HeadSource(
                 engine=database.engine,
