@@ -140,17 +140,29 @@ def test_unknown_words(dbsync: Run) -> None:
 
 def _process(*args: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "dbsync", *args],
+        [sys.executable, *args],
         stderr=subprocess.PIPE,
         **options,  # type: ignore[call-overload]
     )
 
 
-def test_closed_pipe() -> None:
+# A command whose result is longer than any buffer.
+_LONG = """
+from dbsync import api
+from dbsync.cli.main import main
+from dbsync.connectors.base import CheckItem
+
+api.check = lambda **_: tuple(CheckItem(item=str(i), ok=True, found="x" * 50) for i in range(5000))
+main(["check", "--url", "sqlite:///x"])
+"""
+
+
+@pytest.mark.parametrize("program", [["-m", "dbsync", "--help"], ["-c", _LONG]])
+def test_closed_pipe(program: list[str]) -> None:
     """A reader that goes away ends the run quietly with 141."""
     reading, writing = os.pipe()
     os.close(reading)
-    process = _process("--help", stdout=writing)
+    process = _process(*program, stdout=writing)
     os.close(writing)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 141
@@ -163,7 +175,7 @@ def test_full_output() -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     with full.open("wb") as out:
-        process = _process("--help", stdout=out)
+        process = _process("-m", "dbsync", "--help", stdout=out)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 5
     assert b"cannot write the output" in err
