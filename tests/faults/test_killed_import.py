@@ -35,7 +35,7 @@ STAGES = [
 ]
 SCRIPT = f"""
 CREATE TABLE parent (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
-CREATE TABLE child (id integer PRIMARY KEY, parent_id integer REFERENCES parent (id), v real);
+CREATE TABLE child (id integer PRIMARY KEY AUTOINCREMENT, parent_id integer REFERENCES parent (id), v real);
 CREATE TABLE log (line text, n integer);
 CREATE INDEX log_n ON log (n);
 CREATE VIEW names AS SELECT name FROM parent;
@@ -104,13 +104,12 @@ def _resumed(events: list[Event]) -> int:
     return sum(1 for event in events if isinstance(event, ChunkDone) and event.resumed)
 
 
-@pytest.mark.parametrize(("stage", "number"), STAGES)
+# SQLite declares foreign keys with the table: there is no such stage.
+@pytest.mark.parametrize(("stage", "number"), [s for s in STAGES if s[0] != "foreign_keys"])
 def test_killed_on_sqlite(sqlite_archive: Path, tmp_path: Path, stage: str, number: int) -> None:
     """On SQLite, at every stage, with and without primary keys."""
     clean, target = tmp_path / "clean.sqlite", tmp_path / "target.sqlite"
     dbsync.import_archive(str(sqlite_archive), f"sqlite:///{clean}", include_schema=True)
-    if stage == "foreign_keys":
-        pytest.skip("SQLite declares foreign keys with the table: there is no such stage")
     _kill(sqlite_archive, f"sqlite:///{target}", stage, number)
     events = _again(sqlite_archive, f"sqlite:///{target}")
     assert sqlite_rows(target) == sqlite_rows(clean)
