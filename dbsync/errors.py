@@ -54,16 +54,32 @@ class StorageError(DbsyncError):
     exit_code = 5
 
 
+_DAMAGED = "The file was damaged or changed; fetch it again or use another copy."
+_PARTIAL = "The export was interrupted or the copy is incomplete; fetch or export it again."
+_FOREIGN = "The archive was not written as the format demands; export it again."
+_ARCHIVE_HINTS = {
+    "E_CHECKSUM": _DAMAGED,
+    "E_TRAILER_INVALID": _DAMAGED,
+    "E_TRUNCATED": _PARTIAL,
+    "E_INCOMPLETE": _PARTIAL,
+    "E_TRAILING_DATA": "Something was appended to the archive; use an untouched copy.",
+    "E_NOT_ARCHIVE": "Name a *.dbsync.tar file that `dbsync export` has written.",
+    "E_LIMIT": "Do not open this archive unless you trust where it comes from.",
+    "E_VERSION_UNSUPPORTED": "Use a release of dbsync that reads this version.",
+}
+
+
 class ArchiveError(DbsyncError):
     """The archive breaks a rule of ``formats/archive-v1.md``.
 
-    ``code`` is one of the E_* names of that document.
+    ``code`` is one of the E_* names of that document; it also chooses the hint, unless one is
+    given.
     """
 
     exit_code = 6
 
     def __init__(self, code: str, message: str, *, hint: str | None = None):
-        super().__init__(f"{code}: {message}", hint=hint)
+        super().__init__(f"{code}: {message}", hint=hint or _ARCHIVE_HINTS.get(code, _FOREIGN))
         self.code = code
 
 

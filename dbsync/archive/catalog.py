@@ -86,12 +86,10 @@ def decode_catalog(data: bytes | bytearray, limits: Limits) -> list[CatalogEntry
         for batch in file.iter_batches(use_threads=False):
             batch.validate(full=True)
             entries += msgspec.convert(batch.to_pylist(), list[CatalogEntry])
-    except (
-        BadParquet,
-        pa.ArrowException,
-        OSError,
-        ValueError,  # msgspec.ValidationError is one
-    ) as error:
+    except BadParquet as error:
+        code = "E_CATALOG_MISMATCH" if error.code == "E_SCHEMA_MISMATCH" else error.code
+        raise ArchiveError(code, f"the catalog cannot be read: {error}") from error
+    except (pa.ArrowException, OSError, ValueError) as error:  # and msgspec.ValidationError
         raise ArchiveError("E_CATALOG_MISMATCH", f"the catalog cannot be read: {error}") from error
     return entries
 

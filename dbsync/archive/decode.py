@@ -51,7 +51,7 @@ def decode_chunk(
         _check_rows(table, footer.rows, expected_rows)
         summary = scan_pages(view, footer, limits.max_arrow_bytes)
     except BadParquet as error:
-        raise mismatch(table, str(error)) from error
+        raise mismatch(table, str(error), error.code) from error
     fields = layout.check_chunk(_schema(table, view))
     wanted = layout.select(columns, fields)
     try:
@@ -69,7 +69,7 @@ def count_rows(table: Table, data: Data, limits: Limits) -> int:
     try:
         return parse_footer(memoryview(data).cast("B"), limits.max_footer_bytes).rows
     except BadParquet as error:
-        raise mismatch(table, str(error)) from error
+        raise mismatch(table, str(error), error.code) from error
 
 
 def _check_rows(table: Table, rows: int, expected: int | None) -> None:

@@ -175,7 +175,6 @@ def decode_head(data: bytes | bytearray) -> Head:
         raise ArchiveError(
             "E_VERSION_UNSUPPORTED",
             f"the archive has format version {probe.version}; this dbsync reads {_MAJOR}.x",
-            hint="Use a release of dbsync that reads this version.",
         )
     for feature in probe.features_required:
         if feature.name not in SUPPORTED_FEATURES:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from dbsync.archive.thrift import BadThrift, Struct, read_struct
-from dbsync.errors import ArchiveError
 
 _MAGIC = b"PAR1"
 _ZSTD = 6
@@ -26,7 +25,11 @@ _OPTIONAL = 1
 
 
 class BadParquet(Exception):  # becomes an ArchiveError that names the table
-    """The bytes are not Parquet as the format allows it."""
+    """The bytes are not Parquet as the format allows it; `code` is the error name that fits."""
+
+    def __init__(self, message: str, code: str = "E_SCHEMA_MISMATCH") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,14 @@ class Footer:
 def parse_footer(view: memoryview, max_bytes: int) -> Footer:
     """Read the footer of a Parquet file.
 
-    Raises `BadParquet`, and E_LIMIT for a footer of more than `max_bytes`.
+    Raises `BadParquet`, with E_LIMIT for a footer of more than `max_bytes`.
     """
     size = int.from_bytes(view[-8:-4], "little")
     ends = (bytes(view[:4]), bytes(view[-4:]))
     if len(view) < 12 or ends != (_MAGIC, _MAGIC) or size > len(view) - 12:
         raise BadParquet("it is not a Parquet file")
     if size > max_bytes:
-        raise ArchiveError("E_LIMIT", f"a Parquet footer has {size} bytes")
+        raise BadParquet(f"its footer has {size} bytes", "E_LIMIT")
     start = len(view) - 8 - size
     try:
         fields, used = read_struct(view[start:-8])

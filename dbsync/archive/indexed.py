@@ -155,7 +155,7 @@ def _fetch_member(read_at: ReadAt, entry: CatalogEntry, offset: int, mtime: int)
     raw = read_at(offset, footprint(entry.size))
     if len(raw) != footprint(entry.size):
         raise ArchiveError("E_TRUNCATED", f"the file ends inside {entry.path}")
-    header = parse_header(raw[:BLOCK])
+    header = parse_header(raw[:BLOCK], f"at {entry.path}")
     if header is None or (header.path, header.size, header.mtime) != (
         entry.path,
         entry.size,

@@ -105,9 +105,9 @@ def annotate(array: pa.Array, field: Field) -> pa.Array:
     return array
 
 
-def mismatch(table: Table, reason: str) -> ArchiveError:
-    """Make the E_SCHEMA_MISMATCH that names the table."""
-    return ArchiveError("E_SCHEMA_MISMATCH", f"a chunk of table {table.name}: {reason}")
+def mismatch(table: Table, reason: str, code: str = "E_SCHEMA_MISMATCH") -> ArchiveError:
+    """Make an error that names the table."""
+    return ArchiveError(code, f"a chunk of table {table.name}: {reason}")
 
 
 def _value_field(column: Column) -> Field:

@@ -13,7 +13,6 @@ from typing import cast
 
 from dbsync.archive.footer import BadParquet, Footer
 from dbsync.archive.thrift import BadThrift, Struct, read_struct
-from dbsync.errors import ArchiveError
 
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
@@ -45,7 +44,7 @@ def scan_pages(view: memoryview, footer: Footer, max_bytes: int) -> PageSummary:
 
     Checks that the column chunks lie one behind the other and fill the file up to its footer, that
     each page carries a CRC that fits, an allowed encoding, and that the values of each column
-    chunk are as many as its row group's rows. Raises `BadParquet`, E_CHECKSUM or E_LIMIT.
+    chunk are as many as its row group's rows. Raises `BadParquet` with the code that fits.
     """
     position = 4
     decoded = 0
@@ -67,7 +66,7 @@ def scan_pages(view: memoryview, footer: Footer, max_bytes: int) -> PageSummary:
                 if walk.dictionary:
                     dictionaries.add(leaf)
             if decoded > max_bytes:
-                raise ArchiveError("E_LIMIT", f"it would decode to more than {max_bytes} bytes")
+                raise BadParquet(f"it would decode to more than {max_bytes} bytes", "E_LIMIT")
             position = end
     if position != footer.start:
         raise BadParquet("there are bytes that belong to no column")
@@ -92,7 +91,7 @@ class _ColumnWalk:
             if not isinstance(packed, int) or not isinstance(plain, int) or packed < 0 or plain < 0:
                 raise BadParquet("a page header lacks its sizes")
             if plain > max_bytes:
-                raise ArchiveError("E_LIMIT", f"a page would decode to {plain} bytes")
+                raise BadParquet(f"a page would decode to {plain} bytes", "E_LIMIT")
             page = data[position : position + packed]
             if len(page) != packed:
                 raise BadParquet("a page is longer than its column")
@@ -103,9 +102,9 @@ class _ColumnWalk:
     def _page(self, header: Struct, page: memoryview, *, first: bool) -> None:
         crc = header.get(4)
         if not isinstance(crc, int):
-            raise ArchiveError("E_CHECKSUM", "a Parquet page carries no checksum")
+            raise BadParquet("a page carries no checksum", "E_CHECKSUM")
         if zlib.crc32(page) != crc & 0xFFFFFFFF:
-            raise ArchiveError("E_CHECKSUM", "a Parquet page is damaged: its checksum does not fit")
+            raise BadParquet("a page is damaged: its checksum does not fit", "E_CHECKSUM")
         kind = header.get(1)
         if kind == _DICTIONARY_PAGE and first:
             self.dictionary = True

@@ -108,7 +108,6 @@ class _StreamArchive(Archive):
             raise ArchiveError(
                 "E_INCOMPLETE",
                 "the archive ends without manifest and trailer",
-                hint="The export was interrupted; run it again.",
             )
         if self._order.members > self._limits.max_members:
             raise ArchiveError("E_LIMIT", f"more than {self._limits.max_members} members")

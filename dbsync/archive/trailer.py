@@ -16,7 +16,6 @@ from dbsync.errors import ArchiveError
 MAGIC = b"dbsync-archive-trailer 1\n"
 TAIL_BYTES = 4 * BLOCK
 """Header, trailer and two zero blocks: the end of every valid archive."""
-_AGAIN = "The export was interrupted or the copy is incomplete; fetch it again."
 _PATTERN = re.compile(
     rb"dbsync-archive-trailer 1\n"
     rb"archive_id ([A-Za-z0-9][A-Za-z0-9._-]{0,63})\n"
@@ -90,9 +89,7 @@ def refuse_tail(tail: bytes) -> ArchiveError:
             continue
         after = len(tail) - start - BLOCK
         if after < len(END_BLOCKS):
-            return ArchiveError(
-                "E_TRUNCATED", "the archive ends inside its last blocks", hint=_AGAIN
-            )
+            return ArchiveError("E_TRUNCATED", "the archive ends inside its last blocks")
         if after > len(END_BLOCKS):
             return ArchiveError(
                 "E_TRAILING_DATA", f"{after - len(END_BLOCKS)} bytes follow the end of the archive"
@@ -101,5 +98,5 @@ def refuse_tail(tail: bytes) -> ArchiveError:
     if tail.endswith(END_BLOCKS):
         if MAGIC in tail[-TAIL_BYTES:]:
             return ArchiveError("E_TRAILER_INVALID", "the trailer is damaged")
-        return ArchiveError("E_INCOMPLETE", "the archive has no trailer at its end", hint=_AGAIN)
-    return ArchiveError("E_TRUNCATED", "the file does not end with a trailer", hint=_AGAIN)
+        return ArchiveError("E_INCOMPLETE", "the archive has no trailer at its end")
+    return ArchiveError("E_TRUNCATED", "the file does not end with a trailer")

@@ -76,8 +76,8 @@ def build_header(path: str, size: int, mtime: int) -> bytes:
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
-def parse_header(block: bytes) -> Header | None:
-    """Read a header; None for a block of zeros.
+def parse_header(block: bytes, where: str) -> Header | None:
+    """Read a header; None for a block of zeros. `where` is for messages.
 
     Raises E_CHECKSUM (damaged), E_MEMBER_TYPE (not a regular file, or any field that is not
     exactly as `build_header` writes it) or E_PATH_UNSAFE.
@@ -87,11 +87,13 @@ def parse_header(block: bytes) -> Header | None:
     stored = block[148:156]
     total = sum(block) - sum(stored) + 8 * 32
     if stored != b"%06o\0 " % total:
-        raise ArchiveError("E_CHECKSUM", "a tar header is damaged: its checksum does not fit")
+        raise ArchiveError("E_CHECKSUM", f"the tar header {where} is damaged")
     kind = chr(block[156])
     if kind != "0":
         what = _TYPES.get(kind, f"of type {kind!r}")
-        raise ArchiveError("E_MEMBER_TYPE", f"a member is {what}; only regular files are allowed")
+        raise ArchiveError(
+            "E_MEMBER_TYPE", f"the member {where} is {what}; only regular files are allowed"
+        )
     name = block[:100].rstrip(b"\0")
     try:
         path = name.decode("ascii")
@@ -130,7 +132,7 @@ class TarReader:
         block = self._exactly(BLOCK)
         if self.mtime is None and block[:12] != HEAD.encode() + b"\0":
             raise ArchiveError("E_NOT_ARCHIVE", f"the file does not start with the member {HEAD!r}")
-        header = parse_header(block)
+        header = parse_header(block, f"after {self.path}" if self.path else "at the start")
         if header is None:
             return None
         if self.mtime is None:
@@ -174,7 +176,6 @@ class TarReader:
             raise ArchiveError(
                 "E_TRUNCATED",
                 f"the archive ends after {self.position} bytes, {where}",
-                hint="The export was interrupted or the copy is incomplete; fetch it again.",
             )
         self.position += len(piece)
         return piece
