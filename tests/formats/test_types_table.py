@@ -1,0 +1,241 @@
+"""The tables of ``formats/types-v1.md`` against the code that they describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import psycopg2
+import pyarrow as pa
+import pytest
+
+from dbsync.connectors.postgres.mapping import type_text
+from dbsync.connectors.postgres.types import DIRECT
+from dbsync.connectors.registry import open_source
+from dbsync.connectors.sqlite.columns import Sample, choose
+from dbsync.connectors.sqlite.types import changed, declared_type, logical_type, stored_class
+from dbsync.errors import LossError
+from dbsync.model.schema import Column
+from dbsync.model.selection import Selection
+from dbsync.model.types import LogicalType, TypeName, decimal, integer, standard_storage
+from dbsync.model.values import standardize, to_text
+
+DOCUMENT = Path(__file__).parents[2] / "formats" / "types-v1.md"
+INTEGERS = [integer(b, unsigned=u) for b in (8, 16, 32, 64) for u in (False, True)]
+TYPES = {
+    str(logical): logical
+    for logical in [
+        *INTEGERS,
+        *(LogicalType(name="float", bits=bits) for bits in (32, 64)),
+        *(decimal(*digits) for digits in ((10, 0), (10, 2), (38, 10), (60, 20), (3, -2))),
+        decimal(2000, 2),
+        *(LogicalType(name="string", length=n) for n in (None, 5, 40, 63, 20_000_000)),
+        *(
+            LogicalType(name="array", element=element)
+            for element in (integer(32), LogicalType(name="string"), LogicalType(name="native"))
+        ),
+        *(
+            LogicalType(name=name)
+            for name in get_args(TypeName)
+            if name not in ("integer", "float", "decimal", "string", "array")
+        ),
+    ]
+}
+Row = dict[str, str]
+
+
+def table(section: str) -> list[Row]:
+    """Read the table of a section as dicts by column heading, code marks taken off."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    body = re.split(rf"^#+ {re.escape(section)}.*$", text, flags=re.MULTILINE)[1]
+    body = re.split(r"^#", body, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line for line in body.splitlines() if line.startswith("|")]
+    split = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    headings, rows = split[0], split[2:]
+    assert rows, section
+    assert all(len(row) == len(headings) for row in rows), section
+    return [dict(zip(headings, row, strict=True)) for row in rows]
+
+
+def code(cell: str) -> str:
+    """Take the code marks off a cell."""
+    return cell.removeprefix("`").removesuffix("`")
+
+
+def named(row: Row) -> LogicalType:
+    """Find the logical type that a row is about."""
+    return TYPES[code(row["Logical type"])]
+
+
+def column(logical: LogicalType, storage: str) -> Column:
+    """Make a column of a logical type in some storage."""
+    return Column(name="c", type=logical, native_type="", storage=storage, exceptions="c:x")
+
+
+@pytest.mark.parametrize("section", ["2.", "4.", "5.2", "6.2"])
+def test_every_logical_type_has_a_row(section: str):
+    """No type of the model is forgotten in the table of a section, and none appears twice."""
+    rows = table(section)
+    found = [code(row["Logical type"]) for row in rows]
+    assert len(set(found)) == len(found)
+    names = {TYPES[name].name for name in found}
+    left_to_prose = {"any"} if section in ("4.", "5.2") else set()
+    assert names == set(get_args(TypeName)) - left_to_prose
+    if section != "4.":
+        assert {str(logical) for logical in INTEGERS} <= set(found)
+
+
+@pytest.mark.parametrize("row", table("2."), ids=lambda row: row["Logical type"])
+def test_standard_storage_is_as_documented(row: Row):
+    """The storage of each logical type is the one that the document names."""
+    assert standard_storage(named(row)) == code(row["Standard storage"])
+
+
+@pytest.mark.parametrize("row", table("2."), ids=lambda row: row["Logical type"])
+def test_canonical_text_is_as_documented(row: Row):
+    """Each canonical text of the document reads as its type and is written the same way again."""
+    logical = named(row)
+    examples = re.findall(r"`([^`]+)`", row["Canonical text"])
+    if logical.name == "binary":
+        assert to_text(pa.array([b"\x00\xff"]), logical).to_pylist() == examples
+        return
+    values, literals = standardize(pa.array(examples), None, column(logical, "string"), "t")
+    assert literals is None
+    assert to_text(values, logical).to_pylist() == examples
+
+
+@pytest.mark.parametrize("row", table("2."), ids=lambda row: row["Logical type"])
+def test_literals_are_as_documented(row: Row):
+    """The named literals have no value in the standard storage; nothing else is a literal."""
+    logical = named(row)
+    special = ["NaN", "Infinity", "infinity", "-infinity", "24:00:00"]
+    special += ["294277-01-01 00:00:00", "294277-01-01 00:00:00+00"]
+    found: list[str] = []
+    for text in special if logical.name != "any" else []:
+        try:
+            _, literals = standardize(pa.array([text]), None, column(logical, "string"), "t")
+        except LossError:
+            continue
+        found += [] if literals is None else literals.to_pylist()
+    documented = re.findall(r"`([^`]+)`", row["Literals"])
+    if logical.name == "timestamp":
+        documented.append("294277-01-01 00:00:00")
+    if logical.name == "timestamp_tz":
+        documented = ["infinity", "-infinity", "294277-01-01 00:00:00+00"]
+    assert found == documented
+
+
+SAMPLES: dict[str, list[Any]] = {
+    "integer": [0, 1, 7],
+    "real": [0.5, 2.0],
+    "text": [
+        *("true", "7", "0.5", "2020-01-01", "12:00", "2020-01-01 12:00", "2020-01-01 12:00Z"),
+        *("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "maybe"),
+    ],
+    "blob": [b"7", b"6ba7b810-9dad-11"],
+}
+ARROW = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
+
+
+@pytest.mark.parametrize("klass", SAMPLES)
+@pytest.mark.parametrize("row", table("4."), ids=lambda row: row["Logical type"])
+def test_conversions_are_refused_where_the_document_has_a_dash(row: Row, klass: str):
+    """A dash means that every value is refused, ``all`` that none is, anything else that some."""
+    accepted = 0
+    for value in SAMPLES[klass]:
+        try:
+            standardize(
+                pa.array([value], ARROW[klass]), None, column(named(row), str(ARROW[klass])), "t"
+            )
+        except LossError:
+            continue
+        accepted += 1
+    if row[klass] == "-":
+        assert accepted == 0
+    else:
+        assert accepted == len(SAMPLES[klass]) if row[klass] == "all" else accepted > 0
+
+
+def test_postgresql_types_are_read_as_documented(new_pg_url: Callable[[], str]):
+    """A table with a column of every documented type is read with these logical types."""
+    rows = table("5.1")
+    made = {"an enum": "mood", "a composite type": "pair"}
+    natives = [made.get(row["PostgreSQL type"], code(row["PostgreSQL type"])) for row in rows]
+    columns = ", ".join(f"c{number} {native}" for number, native in enumerate(natives))
+    url = new_pg_url()
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (a int, b text)")
+        cursor.execute(f"CREATE TABLE t ({columns})")
+        connection.commit()
+        cursor.execute(
+            "SELECT typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+            " WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum"
+        )
+        binary = [name in DIRECT for (name,) in cursor.fetchall()]
+    assert binary == [row["Decoded"] == "binary" for row in rows]
+    with closing(open_source(url)) as source, source.snapshot(Selection()) as snapshot:
+        found = snapshot.database.tables[0].columns
+    for row, native, read in zip(rows, natives, found, strict=True):
+        wanted = named(row)
+        if wanted.name == "enum":
+            wanted = LogicalType(name="enum", labels=("sad",))
+        if row["PostgreSQL type"] not in made:
+            assert read.native_type == native
+        assert (native, read.type) == (native, wanted)
+        assert read.storage == standard_storage(wanted)
+
+
+@pytest.mark.parametrize("row", table("5.2"), ids=lambda row: row["Logical type"])
+def test_postgresql_types_are_made_as_documented(row: Row):
+    """Each logical type becomes the documented type, with a loss where one is documented."""
+    text, change = type_text(named(row), lambda _: "an enum made for the import")
+    assert text == code(row["PostgreSQL type"])
+    outcome = "exact" if change is None else "text" if text == "text" else "wider"
+    if row["Logical type"] == "`string(20000000)`":
+        outcome = "wider"  # text without a limit holds every such string
+    assert outcome == row["Outcome"]
+
+
+@pytest.mark.parametrize(
+    "row", table("6.1"), ids=lambda row: f"{row['Declared type']}-{row['Values']}"
+)
+def test_sqlite_types_are_read_as_documented(row: Row):
+    """A declared type, with values of one class, has the documented type and storage."""
+    declared = code(row["Declared type"]).replace("no type", "")
+    sample = Sample() if row["Values"] == "-" else Sample(classes={row["Values"]: 5})
+    kind = choose(declared, sample)
+    assert (kind.type, kind.storage) == (named(row), code(row["Storage"]))
+
+
+@pytest.mark.parametrize("row", table("6.2"), ids=lambda row: row["Logical type"])
+def test_sqlite_types_are_made_as_documented(row: Row):
+    """Each logical type becomes the documented declaration and class, with its documented loss."""
+    logical = named(row)
+    declared = declared_type(logical)
+    assert declared == code(row["Declared type"]).replace("no type", "")
+    assert stored_class(logical) == row["Stored as"]
+    assert (changed(logical) is None) == (row["Outcome"] == "exact")
+
+
+@pytest.mark.parametrize("row", table("6.2"), ids=lambda row: row["Logical type"])
+def test_sqlite_reads_back_the_type_that_it_was_given(row: Row):
+    """What the target declares is read as the same logical type, but for opaque text."""
+    logical = named(row)
+    if logical.name in ("array", "native"):
+        return
+    klass = row["Stored as"] if row["Stored as"] != "any" else None
+    labels = ("a",) if logical.name == "enum" else ()
+    found = logical_type(declared_type(logical), klass, labels=labels)
+    assert found == (LogicalType(name="enum", labels=labels) if labels else logical)
+
+
+def test_headings_are_numbered_in_order():
+    """Sections can be quoted by number, so the numbers run without a gap."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    numbers = [int(number) for number in re.findall(r"^## (\d+)\.", text, flags=re.MULTILINE)]
+    assert numbers[0] == 1
+    assert all(second == first + 1 for first, second in pairwise(numbers))
