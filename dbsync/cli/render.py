@@ -22,7 +22,7 @@ from dbsync.pipeline.results import (
 )
 
 if TYPE_CHECKING:
-    from dbsync.connectors.base import CheckItem, Consistency, ImportPlan
+    from dbsync.connectors.base import CheckItem, Consistency, ImportPlan, TablePlan
 
 _GUARANTEES = {
     "exactly_once": "each chunk is committed once, and a killed import goes on where it stopped",
@@ -65,7 +65,7 @@ def show_export(output: Output, result: ExportResult) -> None:
                 for t in result.tables
             ],
         )
-        place = f" into {result.archive}" if result.archive else ""
+        place = f" into {result.archive}" if result.archive not in (None, "-") else ""
         output.line(
             f"exported {_tables_and_rows(len(result.tables), result.rows)}, "
             f"{text.size(result.bytes)}{place} in {text.duration(result.seconds)}"
@@ -231,7 +231,7 @@ def _show_plan(output: Output, plan: ImportPlan) -> None:
                 t.source.name,
                 t.target,
                 t.action,
-                "fail" if t.mode == "insert" else t.mode,
+                _on_conflict(t),
                 ", ".join(t.key),
                 text.count(t.rows_before) if t.rows_before is not None else "",
             )
@@ -240,13 +240,20 @@ def _show_plan(output: Output, plan: ImportPlan) -> None:
     )
     if plan.statements:
         output.line()
-        output.line("would run:")
+        output.line("would do:")
         for statement in plan.statements:
             output.line(f"  {statement}")
     output.line()
     output.line(f"guarantee: {_GUARANTEES[plan.guarantee]}")
     if plan.resuming:
         output.line("goes on where an earlier run of this import stopped")
+
+
+def _on_conflict(table: TablePlan) -> str:
+    """Say what happens to a row whose key exists; nothing where no row can be in the way."""
+    if table.action != "append" or table.rows_before == 0:
+        return ""
+    return "fail" if table.mode == "insert" else table.mode
 
 
 def _warnings(output: Output, warnings: Iterable[str]) -> None:

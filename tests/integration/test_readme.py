@@ -1,0 +1,77 @@
+"""The README: every command in it runs, and its tables name every option and exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from dbsync.cli.failures import EXIT_CODES
+from dbsync.cli.main import cli
+from tests.conftest import REPOSITORY
+from tests.integration.command import environment
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the sample database of the recipes."""
+    demo_data = REPOSITORY / "scripts" / "demo_data.py"
+    subprocess.run([sys.executable, demo_data, "shop.sqlite"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def _run(command: list[str], folder: Path, **variables: str) -> None:
+    bin_folder = Path(sys.executable).parent
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment({"PATH": path, **variables}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (command[-1], done.stderr, done.stdout[-2000:])
+
+
+def test_recipes_run(folder: Path, pg_url: str) -> None:
+    """Each block of commands succeeds, in the order in which they stand."""
+    blocks = _blocks("sh")
+    assert len(blocks) > 10
+    for block in blocks:
+        _run(["bash", "-euo", "pipefail", "-c", block], folder, PG=pg_url)
+
+
+def test_library_example_runs(folder: Path) -> None:
+    """The Python example does what it says."""
+    (example,) = _blocks("python")
+    _run([sys.executable, "-c", example], folder)
+
+
+def test_every_option_is_listed() -> None:
+    """The option table names every option of every command and its variable."""
+    table = README[README.index("### Options") : README.index("### Exit codes")]
+    for command in cli.commands.values():
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name != "help":
+                name = next(opt for opt in param.opts if opt.startswith("--"))
+                assert f"`{name}" in table, name
+
+
+def test_every_exit_code_is_listed() -> None:
+    """The table of exit codes has every code that --help lists."""
+    table = README[README.index("### Exit codes") : README.index("### How rows land")]
+    for line in EXIT_CODES.splitlines():
+        assert re.search(rf"\b{line.split()[0]}\b", table), line
