@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO, cast
 
 from dbsync.errors import StorageError, UsageError
 from dbsync.storage.base import ObjectInfo, ObjectWriter
@@ -55,7 +55,7 @@ class PipeStorage:
         self._use()
         stream, name = self._stream, "the stream"
         if stream is None:
-            stream, name = sys.stdout.buffer, "standard output"
+            stream, name = _standard(sys.stdout, "standard output"), "standard output"
             if stream.isatty():
                 raise UsageError(
                     "an archive is not written to a terminal",
@@ -74,7 +74,7 @@ class PipeStorage:
         self._use()
         stream, name = self._stream, "the stream"
         if stream is None:
-            stream, name = sys.stdin.buffer, "standard input"
+            stream, name = _standard(sys.stdin, "standard input"), "standard input"
             if stream.isatty():
                 raise UsageError(
                     "an archive is not read from a terminal",
@@ -101,6 +101,12 @@ class PipeStorage:
         if self._used:
             raise StorageError("a pipe can be used only once", hint="name a file instead of -")
         self._used = True
+
+
+def _standard(stream: TextIO | None, name: str) -> BinaryIO:
+    if stream is None:  # the interpreter was started with this descriptor closed
+        raise UsageError(f"{name} is closed", hint="name a file instead of -")
+    return stream.buffer
 
 
 def _refuse(what: str) -> NoReturn:
