@@ -152,10 +152,10 @@ def is_foreign(column: str, storage: str, declared: str, *, strict: bool = False
     if storage == "double" and affinity(declared, strict=strict) == "numeric":
         # Whole numbers become INTEGER again when a double is put into such a column.
         return (
-            f"(typeof({name}) NOT IN ('real','null') AND NOT (typeof({name})='integer'"
+            f"(typeof({name})<>'real' AND {name} IS NOT NULL AND NOT (typeof({name})='integer'"
             f" AND {name} BETWEEN -{EXACT} AND {EXACT}))"
         )
-    return f"(typeof({name}) NOT IN ('{klass}','null'))"
+    return f"(typeof({name})<>'{klass}' AND {name} IS NOT NULL)"
 
 
 def is_certain(storage: str, declared: str, *, strict: bool, rowid_alias: bool) -> bool:

@@ -5,10 +5,12 @@ Must not know: when the look is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dbsync.connectors.base import TablePlan
 from dbsync.connectors.sqlite.connection import Connection, literal
 from dbsync.errors import TargetError
-from dbsync.model.schema import Database
+from dbsync.model.schema import Database, Name
 
 
 def violations(connection: Connection, table: str) -> int:
@@ -36,15 +38,20 @@ def require_unbroken(connection: Connection, table: str, before: int, *, committ
     )
 
 
-def carried_over(table: TablePlan, database: Database) -> bool:
-    """Say whether a table is a whole copy, so that what is broken in it was broken at the source.
+def whole_copies(tables: Iterable[TablePlan], database: Database) -> frozenset[Name]:
+    """List the tables that are whole copies: what is broken in them was broken at the source.
 
     SQLite does not check foreign keys unless asked, so databases with broken ones are common; a
     copy of one has to arrive as it is. A table that was filtered, or whose referred tables were,
-    is no such copy.
+    is no such copy. The names are those of the archive.
     """
-    if table.action != "create":
-        return False
-    whole = {t.name for t in database.tables if t.where is None}
-    needed = {table.source.name, *(key.referred for key in table.source.foreign_keys)}
-    return database.engine == "sqlite" and needed <= whole
+    if database.engine != "sqlite":
+        return frozenset()
+    whole = {table.name for table in database.tables if table.where is None}
+    return frozenset(
+        plan.source.name
+        for plan in tables
+        if plan.action == "create"
+        and plan.source.name in whole
+        and all(key.referred in whole for key in plan.source.foreign_keys)
+    )

@@ -13,7 +13,7 @@ from dbsync.connectors.base import ImportOptions, ImportPlan, Stage, TablePlan
 from dbsync.connectors.sqlite.catalog import LEDGER, RawTable, is_autoincrement, read_catalog
 from dbsync.connectors.sqlite.connection import Connection, Location, literal, quote
 from dbsync.connectors.sqlite.ddl import sequence_value
-from dbsync.connectors.sqlite.foreign_keys import carried_over, require_unbroken, violations
+from dbsync.connectors.sqlite.foreign_keys import require_unbroken, violations, whole_copies
 from dbsync.connectors.sqlite.ledger import Ledger, PlanLine, Start, fingerprint, require_same
 from dbsync.connectors.sqlite.lock import ImportLock
 from dbsync.connectors.sqlite.plan import Step, Steps
@@ -218,9 +218,10 @@ class SqliteLoad:
             connection.execute(step.sql, doing=f"create {step.label}")
 
     def _check_foreign_keys(self, connection: Connection) -> Iterator[tuple[Stage, str]]:
+        copies = whole_copies(self._plan.tables, self._database)
         for table in self._plan.tables:
             name = table.target.name
-            if table.action == "skip" or carried_over(table, self._database):
+            if table.action == "skip" or table.source.name in copies:
                 continue
             if connection.rows(f"PRAGMA foreign_key_list({quote(name)})"):
                 yield "foreign_keys", name

@@ -27,23 +27,19 @@ _LARGE_BYTES = 32 << 20
 class _Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass over a partition found."""
 
-    rows: int
-    mean: float
-    largest: int
-    foreign: frozenset[str]
+    largest: int = 0
+    """Bytes of the texts and blobs of one row."""
+    foreign: frozenset[str] = frozenset()
     """Columns with a value of another class."""
 
 
 def read_rows(connection: Connection, table: Table, condition: str) -> Iterator[pa.RecordBatch]:
     """Yield the rows of `table` that fulfil `condition` (empty for all), with their exceptions."""
-    doing = f"read table {table.name}"
-    where = f" WHERE {condition}" if condition else ""
-    shape = _look(connection, table, where, doing)
-    if shape.rows == 0:
-        return
-    rows = int(min(BATCH_ROWS, max(16, _BATCH_BYTES / (shape.mean + 8 * len(table.columns)))))
+    mean = (table.bytes_estimate or 0) / max(1, table.rows_estimate or 1)
+    rows = int(min(BATCH_ROWS, max(16, _BATCH_BYTES / max(1, mean))))
     limit = _LARGE_BYTES // rows
-    size = _size(table)
+    shape = _look(connection, table, condition, limit)
+    size = _size(table, shape.foreign)
     if size is None or shape.largest <= limit:
         yield from _select(connection, table, condition, shape, rows)
         return
@@ -53,14 +49,22 @@ def read_rows(connection: Connection, table: Table, condition: str) -> Iterator[
     yield from _select(connection, table, f"{both}{size} > {limit}", shape, few)
 
 
-def _size(table: Table) -> str | None:
-    """Write the SQL for the bytes of a row's texts and blobs, or None where there cannot be any."""
+def _size(table: Table, foreign: frozenset[str]) -> str | None:
+    """Write the SQL for the bytes of a row's texts and blobs; None where no column has any."""
     parts = [
         f"coalesce(octet_length({quote(column.name)}), 0)"
         for column in table.columns
-        if not (_certain(table, column) and column.storage in ("int64", "double"))
+        if column.storage in ("string", "binary") or column.name in foreign
     ]
-    return " + ".join(parts) if parts else None
+    return _joined(" + ", parts) if parts else None
+
+
+def _joined(operator: str, parts: list[str]) -> str:
+    """Join expressions as a balanced tree: SQLite allows a depth of 1,000, and 2,000 columns."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return f"({_joined(operator, parts[:half])}{operator}{_joined(operator, parts[half:])})"
 
 
 def _certain(table: Table, column: Column) -> bool:
@@ -77,22 +81,31 @@ def _foreign(table: Table, column: Column) -> str:
     return is_foreign(column.name, column.storage, column.native_type, strict=strict)
 
 
-def _look(connection: Connection, table: Table, where: str, doing: str) -> _Shape:
-    size = _size(table) or "0"
+def _look(connection: Connection, table: Table, condition: str, limit: int) -> _Shape:
+    """Find out what the plain SELECT could not carry; nearly always nothing, which is cheap."""
+    doing = f"read table {table.name}"
+    name, size = quote(table.name.name), _size(table, frozenset())
     uncertain = [column for column in table.columns if not _certain(table, column)]
-    checks = [f"max({_foreign(table, column)})" for column in uncertain]
-    sql = (
-        f"SELECT count(*), coalesce(total({size}), 0.0), coalesce(max({size}), 0)"
-        f"{''.join(', ' + check for check in checks)} FROM {quote(table.name.name)}{where}"
-    )
-    row = connection.rows(sql, doing=doing)[0]
-    found = zip(uncertain, row[3:], strict=True)
-    return _Shape(
-        rows=row[0],
-        mean=row[1] / row[0] if row[0] else 0.0,
-        largest=row[2],
-        foreign=frozenset(column.name for column, foreign in found if foreign),
-    )
+    odd = [_foreign(table, column) for column in uncertain]
+    odd += [f"{size} > {limit}"] if size else []
+    if not odd:
+        return _Shape()
+    both = f"({condition}) AND " if condition else ""
+    if not connection.value(
+        f"SELECT EXISTS (SELECT 1 FROM {name} WHERE {both}{_joined(' OR ', odd)})", doing=doing
+    ):
+        return _Shape()
+    where = f" WHERE {condition}" if condition else ""
+    foreign: set[str] = set()
+    # A result has at most 2,000 columns, no more than a table.
+    for start in range(0, len(uncertain), 1000):
+        part = uncertain[start : start + 1000]
+        checks = ", ".join(f"max({_foreign(table, column)})" for column in part)
+        found = connection.rows(f"SELECT {checks} FROM {name}{where}", doing=doing)[0]
+        foreign |= {column.name for column, odd in zip(part, found, strict=True) if odd}
+    size = _size(table, frozenset(foreign))
+    largest = connection.value(f"SELECT coalesce(max({size or 0}), 0) FROM {name}{where}")
+    return _Shape(largest=largest, foreign=frozenset(foreign))
 
 
 def _select(
