@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 5.0
 """How often a plain line appears."""
+MAX_BARS = 8
+"""How many tables are shown at once on a terminal."""
 
 
 class _Watcher(Protocol):
@@ -252,15 +254,18 @@ class _Bars:
         from dbsync.cli.output import printable
 
         rows, total = self._tally.done[name], self._tally.totals.get(name)
-        if name not in self._tables:
-            self._tables[name] = bars.add_task(
-                f"  {printable(str(name))}", total=None, bytes="", rate=""
+        total = None if total is None else max(total, rows)
+        task = self._tables.pop(name, None)
+        if task is None:
+            task = bars.add_task(
+                f"  {printable(str(name))}", total=total, completed=rows, bytes="", rate=""
             )
-        bars.update(
-            self._tables[name],
-            completed=rows,
-            total=None if total is None else max(total, rows),
-        )
+        else:
+            bars.update(task, total=total, completed=rows)
+        # Latest last: a table that has not moved for longest makes room.
+        self._tables[name] = task
+        while len(self._tables) > MAX_BARS:
+            bars.remove_task(self._tables.pop(next(iter(self._tables))))
 
 
 def _rate(rows_per_second: float) -> str:

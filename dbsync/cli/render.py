@@ -161,8 +161,9 @@ def show_inspect(output: Output, info: ArchiveInfo) -> None:
 
 def show_verify(output: Output, result: VerifyResult) -> None:
     """Print what was checked, and every table that differs."""
+    place = "the archive in the pipe" if result.archive == "-" else result.archive
     output.line(
-        f"{result.archive}: valid; {text.plural(result.members, 'member')}, "
+        f"{place}: valid; {text.plural(result.members, 'member')}, "
         f"{text.plural(result.chunks, 'chunk')}, {text.plural(result.rows, 'row')}, "
         f"{text.size(result.bytes)} checked in {text.duration(result.seconds)}"
     )

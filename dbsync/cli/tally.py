@@ -34,7 +34,7 @@ class Tally:
         if isinstance(event, Planned):
             self._begin(event)
         elif isinstance(event, StageStarted):
-            self.stage = f"{event.stage} {event.object}".strip().replace("_", " ")
+            self.stage = f"{event.stage.replace('_', ' ')} {event.object}".strip()
         elif isinstance(event, ChunkDone):
             self.rows += event.rows
             self.bytes += event.bytes

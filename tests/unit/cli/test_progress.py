@@ -10,7 +10,7 @@ import pytest
 
 from dbsync.cli import text
 from dbsync.cli.output import Output
-from dbsync.cli.progress import LINE_SECONDS, watching
+from dbsync.cli.progress import LINE_SECONDS, MAX_BARS, watching
 from dbsync.cli.redaction import RedactingStream, Redactor
 from dbsync.cli.tally import Tally
 from dbsync.model.schema import Loss, Name
@@ -180,7 +180,7 @@ def test_bars(monkeypatch: pytest.MonkeyPatch) -> None:
         watch.on_event(chunk(B, 7))
         watch.on_event(TableDone(table=B, rows=7))
         watch.on_event(chunk(A, 40))
-        watch.on_event(StageStarted(stage="foreign_keys", object="s.b"))
+        watch.on_event(StageStarted(stage="foreign_keys", object="s.b_c"))
         printed.warn("look [here]")
         assert printed.live is not None
         watch.on_event(Finished(rows=47, bytes=1, seconds=1.0))
@@ -188,9 +188,25 @@ def test_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     assert "warning: look [here]" in drawn
     last = drawn.rpartition("\r")[0].rpartition("\r")[2]
-    for part in ("foreign keys s.b", "47/107", "s.a", "40/100"):
+    for part in ("foreign keys s.b_c", "47/107", "s.a", "40/100"):
         assert part in last
     assert "  s.b" not in last
+
+
+def test_bars_of_many_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tables are under way, only the latest have bars."""
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    names = [Name(None, f"table_{number:03}") for number in range(3 * MAX_BARS)]
+    with watching(output(stream), "import", show=True) as watch:
+        watch.on_event(Planned(command="import", tables=tuple((name, 10) for name in names)))
+        for name in [*names, names[-MAX_BARS]]:
+            watch.on_event(chunk(name, 5))
+        stream.truncate(0)
+    drawn = stream.getvalue()
+    assert [name.name for name in names if name.name in drawn] == [
+        name.name for name in names[-MAX_BARS:]
+    ]
 
 
 def test_bars_are_removed_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
