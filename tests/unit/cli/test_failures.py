@@ -129,10 +129,10 @@ def test_interrupted_import_says_what_to_do(dbsync: Run, library: Library) -> No
 
 
 def test_unknown_words(dbsync: Run) -> None:
-    """Unknown commands and options name the nearest one and the help to read."""
+    """Unknown commands and options are named, with the nearest option and the help to read."""
     ran = dbsync("expor")
     assert ran.code == 2
-    assert "'export'" in ran.err
+    assert "'expor'" in ran.err
     ran = dbsync("export", "--tabels", "x")
     assert "--tables" in ran.err
     assert "next: dbsync export --help" in ran.err
