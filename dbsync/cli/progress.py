@@ -112,6 +112,7 @@ class PlanReport:
         self._printed.update(new)
         if not new:
             return
+        new.sort(key=lambda loss: loss.severity != "lost")
         if not self._output.log_json:
             self._output.progress(_losses_headline(new))
         self._output.log_table(

@@ -144,16 +144,17 @@ def test_losses_come_before_the_rows() -> None:
     """The report stands on stderr when the plan's event returns: before anything is written."""
     stream = io.StringIO()
     losses = (
-        Loss(object="view v", reason="r1"),
         Loss(object="column c", reason="r2", severity="changed"),
+        Loss(object="view v", reason="r1"),
     )
     with watching(output(stream), "import", show=True) as watch:
         watch.on_event(Planned(command="import", tables=(), losses=losses))
         said = stream.getvalue()
         watch.report(losses)
     assert "1 thing will be lost, 1 thing will arrive in another form" in said
-    assert "view v" in said
     assert "changed" in said
+    # What is lost matters most, so it comes first.
+    assert 0 < said.index("view v") < said.index("column c")
     assert stream.getvalue() == said
 
 
