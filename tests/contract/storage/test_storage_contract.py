@@ -169,6 +169,9 @@ def test_a_range_is_read_in_pieces_and_positions_within_it(store: Storage) -> No
             assert stream.tell() == 2
             assert stream.readinto(buffer) == 3  # type: ignore[attr-defined]
             assert buffer == b"456"
+    with store.open(KEY, offset=8, length=100) as stream:
+        if stream.seekable():
+            assert stream.seek(0, 2) == 2
 
 
 def test_a_pinned_version_reads_until_the_object_changes(store: Storage) -> None:
