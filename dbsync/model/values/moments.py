@@ -113,7 +113,7 @@ def _civil(days: int) -> tuple[int, str]:
 def _micros(found: re.Match[str]) -> int | None:
     hour, minute = int(found["hour"] or 0), int(found["minute"] or 0)
     second, fraction = int(found["second"] or 0), int((found["fraction"] or "0").ljust(6, "0"))
-    if hour > 24 or minute > 59 or second > 59:
+    if minute > 59 or second > 59:
         return None
     return ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction
 

@@ -106,6 +106,27 @@ def test_values_that_no_type_compares_are_compared_by_class_and_bytes():
     assert rows(pa.array([2]), BOOLEAN) == [found[1]]
 
 
+def test_unknown_literals_are_compared_as_they_stand():
+    """Literals that this version cannot read are still two different values."""
+    found = [rows(*odd("literal", text)[:1], DATE, odd("literal", text)[1]) for text in UNKNOWN]
+    assert found[0] != found[1]
+    assert found[0] == [b"!literal!4:soon"]
+
+
+UNKNOWN = (b"soon", b"later")
+
+
+@given(st.lists(st.tuples(st.text("!tex01:", max_size=9), st.text("!tex01:", max_size=9))))
+def test_values_compared_by_class_do_not_run_into_one_another(drawn: list[tuple[str, str]]):
+    """Texts that look like the canonical form itself keep rows of typeless columns apart."""
+    made = batch(
+        a=pa.array([row[0] for row in drawn], pa.string()),
+        b=pa.array([row[1] for row in drawn], pa.string()),
+    )
+    found = canonical(made, table(column(ANY, name="a"), column(ANY, name="b"))).to_pylist()
+    assert len(set(found)) == len(set(drawn))
+
+
 def test_json_is_compared_as_text():
     """Two documents that differ in blanks are different rows: nothing is normalised."""
     assert len(set(rows(pa.array(['{"a":1}', '{"a": 1}']), JSON))) == 2
