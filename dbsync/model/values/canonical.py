@@ -84,12 +84,15 @@ def _by_value(found: Converted, logical: LogicalType) -> pa.Array:
         return _delimited(values, logical)
     if pa.types.is_string(values.type):
         return _delimited(pc.coalesce(values, literals), logical)
-    # A literal that has a value after all (a date BC) equals that value.
-    read, literals, unread = from_text(literals, logical, values.type)
+    # A literal that has a value after all (a date BC) equals that value; one that this version
+    # cannot read is compared as it stands.
+    read, known, unread = from_text(literals, logical, values.type)
     cells = _delimited(pc.coalesce(values, read), logical)
+    if known is not None:
+        cells = pc.coalesce(cells, _tagged("literal", known))
     if unread is not None:
-        literals = pc.coalesce(literals, pc.if_else(unread, found.literals, None))
-    return cells if literals is None else pc.coalesce(cells, _tagged("literal", literals))
+        cells = pc.if_else(unread, _tagged("literal", literals), cells)
+    return cells
 
 
 def _delimited(values: pa.Array, logical: LogicalType) -> pa.Array:
