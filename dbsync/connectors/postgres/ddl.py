@@ -69,7 +69,8 @@ def portable_steps(
     """Plan the DDL for the tables of `create` (name in the archive to name on the target).
 
     `known` are all tables that foreign keys may refer to and `sequences` the archive's sequences,
-    in the same form. Reads the target, changes nothing. Raises `LossError` for a name that PostgreSQL cannot hold.
+    in the same form. Reads the target, changes nothing. Raises `LossError` for a
+    name that PostgreSQL cannot hold.
     """
     return _Portable(asks, database, create, known, sequences).steps()
 

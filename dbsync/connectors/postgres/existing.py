@@ -68,6 +68,13 @@ class Reference(_Fact):
     match: str
 
 
+class Rule(_Fact):
+    """A rule that would rewrite an INSERT or UPDATE; `always` as in ENABLE ALWAYS."""
+
+    name: str
+    always: bool
+
+
 class TargetTable(_Fact):
     """One table as it is on the target. `kind` is ``relkind``: r, p, f, v, m, S, ..."""
 
@@ -83,6 +90,7 @@ class TargetTable(_Fact):
     may_update: bool
     may_truncate: bool
     has_triggers: bool
+    rules: tuple[Rule, ...]
     has_children: bool
     estimate: int
 
@@ -95,6 +103,15 @@ class TargetTable(_Fact):
         """The quoted, qualified name."""
         return quote_name(self.name.schema, self.name.name)
 
+    def switch_rules(self, *, on: bool) -> list[str]:
+        """Write the statements that turn its rules off, or back to what they were."""
+        return [
+            f"ALTER TABLE {self.sql} "
+            + ("DISABLE" if not on else "ENABLE ALWAYS" if rule.always else "ENABLE")
+            + f" RULE {quote_name(rule.name)}"
+            for rule in self.rules
+        ]
+
 
 _TABLES = """
 SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
@@ -105,6 +122,10 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS 
     has_table_privilege(c.oid, 'TRUNCATE') AS may_truncate,
     EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
         AND t.tgenabled <> 'D') AS has_triggers,
+    (SELECT json_agg(json_build_object('name', r.rulename, 'always', r.ev_enabled = 'A')
+         ORDER BY r.rulename)
+     FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')
+     AND r.ev_enabled IN ('O', 'A')) AS rules,
     c.relhassubclass AS has_children, greatest(c.reltuples, 0)::int8 AS estimate
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN json_to_recordset({names}::json) w(s text, n text) ON w.s = n.nspname AND w.n = c.relname
@@ -184,17 +205,21 @@ def read_tables(asks: Asks, names: Iterable[Name]) -> dict[Name, TargetTable]:
         columns.setdefault(row.pop("oid"), []).append(_column(row, types, full))
     keys: dict[int, list[UniqueKey]] = {}
     for row in asks.rows(_KEYS.format(oids=oids)):
-        if None not in row["columns"]:
-            keys.setdefault(row.pop("oid"), []).append(
-                UniqueKey(**{**row, "columns": tuple(row["columns"])})
-            )
+        parts: list[str | None] = row["columns"]
+        if None not in parts:  # an expression, or a column of the system
+            names_of = tuple(part for part in parts if part is not None)
+            key = UniqueKey(columns=names_of, primary=row["primary"], not_null=row["not_null"])
+            keys.setdefault(row["oid"], []).append(key)
     tables: dict[Name, TargetTable] = {}
     for row in found:
-        name = Name(row.pop("schema"), row["name"])
+        name = Name(row.pop("schema"), row.pop("name"))
+        rules: list[dict[str, Any]] = row.pop("rules") or []
         tables[name] = TargetTable(
-            **{**row, "name": name},
+            name=name,
+            rules=tuple(Rule(**rule) for rule in rules),
             columns=tuple(columns.get(row["oid"], ())),
             keys=tuple(keys.get(row["oid"], ())),
+            **row,
         )
     return tables
 
@@ -220,7 +245,20 @@ def read_empty(asks: Asks, tables: Iterable[TargetTable], batch: int = 200) -> d
 
 
 def _types(rows: list[dict[str, Any]]) -> dict[int, TypeFacts]:
-    return {row["oid"]: TypeFacts(**{**row, "labels": tuple(row["labels"] or ())}) for row in rows}
+    return {
+        row["oid"]: TypeFacts(
+            oid=row["oid"],
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            element=row["element"],
+            base=row["base"],
+            base_typmod=row["base_typmod"],
+            labels=tuple(row["labels"] or ()),
+            extension=row["extension"],
+        )
+        for row in rows
+    }
 
 
 def _full_names(

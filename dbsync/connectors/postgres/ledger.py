@@ -32,7 +32,7 @@ _COMMENT = (
     "Dropped when the last one is complete."
 )
 
-LineKind = Literal["options", "table", "step", "chunk"]
+LineKind = Literal["options", "table", "step", "mark", "chunk"]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from dbsync.connectors.postgres.existing import (
 )
 from dbsync.connectors.postgres.fit import check_fit, choose_key, needs_staging, promises_unique
 from dbsync.connectors.postgres.order import LoadOrder, order_tables
+from dbsync.connectors.postgres.positions import attached_sequences
 from dbsync.connectors.postgres.replay import native_steps
 from dbsync.connectors.postgres.session import Asks
 from dbsync.errors import ConflictError, TargetError, UsageError
@@ -48,6 +49,7 @@ class _StepLine(msgspec.Struct, frozen=True, kw_only=True):
     """A step in the ledger."""
 
     when: Literal["before", "after"]
+    number: int
     step: Step
 
 
@@ -84,8 +86,8 @@ class Prepared:
             item = f"table {number:06d}"
             listed.append(ledgers.Line(item=item, kind="table", detail=ledgers.encode(detail)))
         for when, steps in (("before", self.before), ("after", self.after)):
-            for step in steps:
-                detail = ledgers.encode({"when": when, "step": step})
+            for number, step in enumerate(steps):
+                detail = ledgers.encode({"when": when, "number": number, "step": step})
                 listed.append(ledgers.Line(item=step_item(step), kind="step", detail=detail))
         return listed
 
@@ -108,7 +110,15 @@ class _Earlier:
 class Planner:
     """Plans one import; `prepared` asks the target and changes nothing."""
 
-    def __init__(self, asks: Asks, database: Database, options: ImportOptions, jobs: int):
+    def __init__(
+        self,
+        asks: Asks,
+        database: Database,
+        options: ImportOptions,
+        schema: str | None,
+        jobs: int,
+    ):
+        self._schema_name = schema
         self._asks = asks
         self._database = database
         self._options = options
@@ -137,6 +147,7 @@ class Planner:
                 "this role may not create temporary tables, through which these rows must go",
                 hint="GRANT TEMPORARY ON DATABASE to it",
             )
+        self._losses += self._fixed_sequences(plans, existing)
         ledger = place if place is not None and place.schema is not None else None
         if ledger is None and not self._options.single_transaction:
             self._losses.append(
@@ -194,7 +205,7 @@ class Planner:
         return bool(self._asks.rows(query)[0]["ok"])
 
     def _mapped(self, name: Name) -> Name:
-        return Name(self._options.schema or name.schema or "public", name.name)
+        return Name(self._schema_name or name.schema or "public", name.name)
 
     def _target_names(self) -> dict[Name, Name]:
         names: dict[Name, Name] = {}
@@ -230,13 +241,14 @@ class Planner:
             elif line.kind == "table":
                 table: _TableLine = ledgers.decode(line.detail, _TableLine)
                 earlier.tables[table.source] = table
-        steps = [
-            (line, ledgers.decode(line.detail, _StepLine)) for line in lines if line.kind == "step"
-        ]
-        for line, entry in steps:
-            (earlier.before if entry.when == "before" else earlier.after).append(entry.step)
+        entries: list[_StepLine] = []
+        for line in lines:
+            if line.kind == "step":
+                entries.append(ledgers.decode(line.detail, _StepLine))
             if line.done:
-                earlier.done.add(entry.step.label)
+                earlier.done.add(line.item.removeprefix("step "))
+        for entry in sorted(entries, key=lambda entry: entry.number):
+            (earlier.before if entry.when == "before" else earlier.after).append(entry.step)
         if earlier.tables.keys() != {t.name for t in self._database.tables}:
             raise ConflictError(
                 "an earlier run of this import was given other tables and is not complete",
@@ -299,6 +311,12 @@ class Planner:
                 raise TargetError(
                     f"row-level security applies to this role on table {table.name}",
                     hint="import as the table's owner, or as a role with BYPASSRLS",
+                )
+            if table.rules and not table.owned:
+                raise TargetError(
+                    f"table {table.name} has rules that rewrite what is inserted, and this role "
+                    "does not own it and cannot turn them off",
+                    hint="import as the table's owner",
                 )
             for right, has in (("SELECT", table.may_select), ("INSERT", table.may_insert)):
                 if not has:
@@ -370,6 +388,21 @@ class Planner:
             key=line.key,
             ordered=line.ordered,
         )
+
+    def _fixed_sequences(
+        self, plans: list[TablePlan], existing: Mapping[Name, TargetTable]
+    ) -> list[Loss]:
+        """Report sequences of existing tables that this role may not move past the new rows."""
+        used = [p.target for p in plans if p.action != "skip" and p.target in existing]
+        return [
+            Loss(
+                object=f"position of sequence {sequence.name}",
+                reason="this role lacks SELECT or UPDATE on it, so it may give numbers that the "
+                "imported rows have",
+            )
+            for sequence in attached_sequences(self._asks, used, reached=False)
+            if not sequence.movable
+        ]
 
     # Order and schema
 

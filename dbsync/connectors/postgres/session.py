@@ -112,16 +112,21 @@ class Session:
             doing,
         )
 
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        """Return the rows of a query as dictionaries of JSON values. Raises `TargetError`."""
+    def rows(
+        self, query: str, *, doing: str = "looking at the target", before: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries of JSON values. Raises `TargetError`.
+
+        `before` is a WITH clause that changes data, which may stand only at the very front.
+        """
         import adbc_driver_manager
 
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(_as_json(query))
+                cursor.execute(before + _as_json(query))
                 found = cursor.fetchone()
         except adbc_driver_manager.Error as error:
-            raise self.failure(error, "looking at the target", None) from error
+            raise self.failure(error, doing, None) from error
         return json.loads(found[0]) if found else []
 
     def ingest(self, table: str, batch: pa.RecordBatch, doing: str, *, schema: str | None) -> None:

@@ -1,0 +1,79 @@
+"""PostgreSQL as a target: the entry to planning, loading and checking.
+
+What lives here: `PostgresTarget`. Must not know: how any of it is done.
+"""
+
+from __future__ import annotations
+
+from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan
+from dbsync.connectors.postgres.connection import parse_url
+from dbsync.connectors.postgres.load import PostgresLoad
+from dbsync.connectors.postgres.plan import Planner, Prepared
+from dbsync.connectors.postgres.rights import check_target
+from dbsync.connectors.postgres.session import Asks, Control
+from dbsync.errors import TargetError
+from dbsync.model.schema import Database
+
+_OLDEST = 140_000
+
+
+class PostgresTarget:
+    """See `dbsync.connectors.base.Target`."""
+
+    capabilities = Capabilities(
+        engine="postgresql",
+        consistent_snapshot=True,
+        parallel_read=True,
+        parallel_write=True,
+        transactions=True,
+        transactional_ddl=True,
+        upsert=True,
+        schemas=True,
+    )
+
+    def __init__(self, url: str, *, schema: str | None = None, jobs: int = 2):
+        self._address = parse_url(url)
+        self._schema = schema
+        self._jobs = max(1, jobs)
+        self._control = Control(self._address)
+        self._prepared: Prepared | None = None
+        try:
+            _refuse_old(self._control)
+        except BaseException:
+            self._control.close()
+            raise
+
+    def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
+        """See `Target.prepare`."""
+        self._prepared = self._plan(self._control, database, options)
+        return self._prepared.plan
+
+    def _plan(self, asks: Asks, database: Database, options: ImportOptions) -> Prepared:
+        schema = options.schema or self._schema
+        return Planner(asks, database, options, schema, self._jobs).prepared()
+
+    def load(self, plan: ImportPlan, options: ImportOptions) -> PostgresLoad:
+        """See `Target.load`; `plan` and `options` are those of the last `prepare`."""
+        prepared = self._prepared
+        if prepared is None or prepared.options != options or prepared.plan.tables != plan.tables:
+            raise ValueError("load() needs the plan of the last prepare()")
+        return PostgresLoad(
+            self._address, prepared, lambda asks: self._plan(asks, prepared.database, options)
+        )
+
+    def check(self) -> list[CheckItem]:
+        """See `Target.check`."""
+        return check_target(self._control, self._schema)
+
+    def close(self) -> None:
+        """See `Target.close`."""
+        self._control.close()
+
+
+def _refuse_old(asks: Asks) -> None:
+    found = asks.rows(
+        "SELECT current_setting('server_version_num')::int AS number, "
+        "current_setting('server_version') AS text"
+    )[0]
+    if found["number"] < _OLDEST:
+        raise TargetError(f"PostgreSQL {found['text']} is older than 14")
