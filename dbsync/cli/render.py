@@ -195,10 +195,8 @@ def show_verify(output: Output, result: VerifyResult) -> None:
             for d in result.differences
         ],
     )
-    output.line(
-        f"{text.plural(len(result.differences), 'table')} of the archive not the same in "
-        f"{result.against}"
-    )
+    differing = text.plural(len(result.differences), "table")
+    output.line(f"{differing} not the same as in {result.against}")
 
 
 def show_extract(output: Output, result: ExtractResult) -> None:

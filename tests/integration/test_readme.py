@@ -46,6 +46,7 @@ def _run(command: list[str], folder: Path, **variables: str) -> None:
     assert done.returncode == 0, (command[-1], done.stderr, done.stdout[-2000:])
 
 
+@pytest.mark.usefixtures("pg_dump18")
 def test_recipes_run(folder: Path, pg_url: str) -> None:
     """Each block of commands succeeds, in the order in which they stand."""
     blocks = _blocks("sh")
