@@ -104,6 +104,9 @@ def choose(
     if natural is not None and klass is not None:
         # Nothing is of the declared kind, such as geometry blobs in a column of type POINT.
         return Kind(type=_of_class(klass), storage=STORAGE_OF[klass])
+    if kind == "numeric" and klass == "integer" and "real" in sample.classes:
+        # Whole numbers are stored as INTEGER in such a column: it is one of fractions.
+        klass = "real"
     logical = logical_type(declared, klass, strict=strict, labels=labels)
     return Kind(type=_fit(logical, sample), storage=_storage(declared, kind, logical, sample))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote as percent_encode
 
@@ -114,6 +116,22 @@ def failure(error: BaseException, kind: type[DatabaseError], doing: str) -> Dbsy
         )
     hint = next((advice for part, advice in _HINTS if part in text), None)
     return kind(f"cannot {doing}: {text}", hint=hint)
+
+
+def wait_for_lock(action: Callable[[], None]) -> None:
+    """Try `action` until no other connection is in its way, or raise its `ConflictError`.
+
+    SQLite's own busy handler soon sleeps for 100 ms at a time, and never meets the short gaps
+    that a process leaves which commits all the time; this asks every few milliseconds.
+    """
+    deadline = monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            return action()
+        except ConflictError:
+            if monotonic() > deadline:
+                raise
+        sleep(uniform(0.0005, 0.003))  # noqa: S311  # spreads attempts, no secret
 
 
 class Connection:
@@ -234,7 +252,10 @@ def reading_mode(location: Location, kind: type[DatabaseError]) -> Literal["ro",
     connection = Connection(location, "ro", kind)
     try:
         doing = f"read the SQLite database {location.path}"
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing=doing)
+        connection.execute("PRAGMA busy_timeout=0")
+        wait_for_lock(
+            lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing=doing)
+        )
         wal = str(connection.value("PRAGMA journal_mode")) == "wal"
     except kind as error:
         text = str(error.__cause__)
@@ -256,7 +277,22 @@ def reading_mode(location: Location, kind: type[DatabaseError]) -> Literal["ro",
 def open_for_reading(
     location: Location, mode: Literal["ro", "rw"], kind: type[DatabaseError]
 ) -> Connection:
-    """Open a file in the mode that `reading_mode` chose; nothing can be written through it."""
+    """Open a file in the mode that `reading_mode` chose; nothing can be written through it.
+
+    It does not wait for locks by itself: see `wait_for_lock`.
+    """
     connection = Connection(location, mode, kind)
     connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA busy_timeout=0")
     return connection
+
+
+def begin_reading(connection: Connection) -> None:
+    """Begin a read transaction and fix its moment; raises `ConflictError` while it may not."""
+    connection.execute("BEGIN")
+    try:
+        # BEGIN alone takes no lock; the first read does.
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing="begin reading")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

@@ -16,7 +16,7 @@ from dbsync.connectors.sqlite.ddl import sequence_value
 from dbsync.connectors.sqlite.foreign_keys import require_unbroken, violations, whole_copies
 from dbsync.connectors.sqlite.ledger import Ledger, PlanLine, Start, fingerprint, require_same
 from dbsync.connectors.sqlite.lock import ImportLock
-from dbsync.connectors.sqlite.plan import Step, Steps
+from dbsync.connectors.sqlite.steps import Step, Steps
 from dbsync.connectors.sqlite.writer import SqliteWriter
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Name

@@ -6,43 +6,16 @@ written. Must not know: how a plan is carried out.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.sqlite.catalog import Catalog, RawTable
-from dbsync.connectors.sqlite.ddl import portable_statements
 from dbsync.connectors.sqlite.keys import conflict_key
 from dbsync.connectors.sqlite.ledger import PlanLine
-from dbsync.connectors.sqlite.naming import folded, target_names, with_free_index_names
+from dbsync.connectors.sqlite.naming import folded, target_names
+from dbsync.connectors.sqlite.steps import Steps, make_steps
 from dbsync.errors import TargetError
-from dbsync.model.schema import Database, Loss, Name, NativeObject, Table
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One statement of DDL; `name` is what it makes, as `sqlite_master` calls it."""
-
-    kind: str
-    name: str
-    sql: str
-    table: str | None = None
-    """The table that it belongs to, where it is made only together with that."""
-
-    @property
-    def label(self) -> str:
-        """Name the object for people."""
-        return f"{self.kind.lower()} {self.name}"
-
-
-class Steps(msgspec.Struct, frozen=True, kw_only=True):
-    """All DDL of an import, in order."""
-
-    tables: tuple[Step, ...] = ()
-    indexes: tuple[Step, ...] = ()
-    objects: tuple[Step, ...] = ()
-    """Views, then triggers."""
-    losses: tuple[Loss, ...] = ()
+from dbsync.model.schema import Database, Loss, Name, Table
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +53,10 @@ def make_plan(database: Database, options: ImportOptions, state: State) -> tuple
             hint="create the tables first, or let the import do it with --include-schema",
         )
     _require_no_view(plans, state.catalog)
-    steps = _steps(database, options, plans, names, state)
+    made = {plan.source.name for plan in plans if plan.action == "create"}
+    steps = make_steps(
+        database, options.ddl, made, names, state.catalog, resuming=bool(state.earlier)
+    )
     single = options.single_transaction or any(p.action == "overwrite" for p in plans)
     order = tuple(p.source.name for p in plans if p.action != "skip")
     plan = ImportPlan(
@@ -191,119 +167,6 @@ def _require_no_view(plans: list[TablePlan], catalog: Catalog) -> None:
                 f"table {plan.target} cannot be made: the target has a {kind} of that name",
                 hint="drop or rename it, or leave the table out with --exclude-tables",
             )
-
-
-def _steps(
-    database: Database,
-    options: ImportOptions,
-    plans: list[TablePlan],
-    names: dict[Name, Name],
-    state: State,
-) -> Steps:
-    if options.ddl == "none":
-        return Steps()
-    made = {p.source.name for p in plans if p.action == "create"}
-    if options.ddl == "native" and database.engine == "sqlite":
-        return _native_steps(database, made, state)
-    if options.ddl == "native":
-        raise TargetError(
-            f"native DDL of {database.engine} cannot be run by SQLite",
-            hint="use --ddl portable, or --ddl auto",
-        )
-    steps = _portable_steps(database, made, names, state)
-    lost = [
-        Loss(object=_object_label(o), reason="SQLite does not understand it")
-        if database.engine != "sqlite"
-        else Loss(object=_object_label(o), reason="only native DDL carries it")
-        for o in database.native
-        if o.covers is None and o.kind != "INDEX"
-    ]
-    lost += _lost_sequences(database)
-    return msgspec.structs.replace(steps, losses=(*steps.losses, *lost))
-
-
-def _object_label(item: NativeObject) -> str:
-    return f"{item.kind.lower()} {item.name}"
-
-
-def _lost_sequences(database: Database) -> list[Loss]:
-    owned = {c.identity.sequence for t in database.tables for c in t.columns if c.identity}
-    return [
-        Loss(object=f"sequence {sequence.name}", reason="SQLite has no sequences")
-        for sequence in database.sequences
-        if sequence.name not in owned
-    ]
-
-
-def _native_steps(database: Database, made: set[Name], state: State) -> Steps:
-    existing = {folded(o.name): o.sql for o in (*state.catalog.others, *state.catalog.virtual)}
-    partial = {t.name: t for t in database.tables if t.name in made and not t.all_columns}
-    groups: dict[Literal["tables", "indexes", "objects"], list[Step]] = {
-        "tables": [], "indexes": [], "objects": [],
-    }  # fmt: skip
-    losses: list[Loss] = []
-    for item in database.native:
-        owner = item.table
-        step = Step(
-            kind=item.kind, name=item.name.name, sql=item.sql, table=owner.name if owner else None
-        )
-        if owner is not None and owner not in made:
-            continue
-        if owner in partial:
-            if item.kind == "TRIGGER":
-                reason = "its table was exported without some of its columns"
-                losses.append(Loss(object=_object_label(item), reason=reason))
-            continue
-        present = existing.get(folded(item.name.name))
-        if present is not None:
-            if present != item.sql:
-                reason = "exists already with another definition, and is left as it is"
-                losses.append(Loss(object=_object_label(item), reason=reason))
-            continue
-        if item.kind in ("TABLE", "VIRTUAL TABLE"):
-            groups["tables"].append(step)
-        else:
-            groups["indexes" if item.kind == "INDEX" else "objects"].append(step)
-    if partial:
-        rest = _portable_steps(
-            database, set(partial), {t.name: t.name for t in database.tables}, state
-        )
-        groups["tables"] += rest.tables
-        groups["indexes"] += rest.indexes
-        losses += rest.losses
-    return Steps(
-        tables=tuple(groups["tables"]),
-        indexes=tuple(groups["indexes"]),
-        objects=tuple(groups["objects"]),
-        losses=tuple(losses),
-    )
-
-
-def _portable_steps(
-    database: Database, made: set[Name], names: dict[Name, Name], state: State
-) -> Steps:
-    catalog = state.catalog
-    taken = [t.name for t in catalog.tables]
-    # A run that goes on finds its own indexes; they are made only where they are missing.
-    if not state.earlier:
-        taken += [o.name for o in catalog.others]
-    tables, losses = with_free_index_names(database, names, taken)
-    refers = {**names, **{Name(None, t.name): Name(None, t.name) for t in catalog.tables}}
-    create: list[Step] = []
-    indexes: list[Step] = []
-    for name, table in tables.items():
-        if name not in made:
-            continue
-        target = names[name]
-        statements = portable_statements(table, target, database, refers)
-        create.append(Step(kind="TABLE", name=target.name, sql=statements.create.sql))
-        plain = (i for i in table.indexes if i.portable)
-        by_label = {f"index {i.name} of table {table.name}": i.name for i in plain}
-        for statement in statements.rest:
-            index = by_label[statement.object]
-            indexes.append(Step(kind="INDEX", name=index, sql=statement.sql, table=target.name))
-        losses += statements.losses
-    return Steps(tables=tuple(create), indexes=tuple(indexes), losses=tuple(losses))
 
 
 def _describe(

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -18,10 +19,12 @@ from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partiti
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
+    begin_reading,
     open_for_reading,
     parse_url,
     reading_mode,
     require_file,
+    wait_for_lock,
 )
 from dbsync.connectors.sqlite.partitions import range_condition, split_rowids
 from dbsync.connectors.sqlite.schema import read_database
@@ -153,7 +156,7 @@ class SqliteSource:
         opened: list[Connection] = []
         stack.callback(lambda: [connection.close() for connection in opened])
         opened.append(self._open())
-        _begin_reading(opened[0])
+        wait_for_lock(lambda: begin_reading(opened[0]))
         if self._jobs == 1:
             return opened
         opened += [self._open() for _ in range(self._jobs - 1)]
@@ -162,9 +165,8 @@ class SqliteSource:
             return _begin_together(opened[:-1], watcher=opened[-1])
         ready = opened[:1]
         for connection in opened[1:]:
-            connection.execute("PRAGMA busy_timeout=0")
             with contextlib.suppress(ConflictError):
-                _begin_reading(connection)
+                begin_reading(connection)
                 ready.append(connection)
         return ready
 
@@ -206,16 +208,6 @@ class SqliteSource:
         """Free nothing: connections live only as long as a snapshot."""
 
 
-def _begin_reading(connection: Connection) -> None:
-    connection.execute("BEGIN")
-    try:
-        # BEGIN alone takes no lock; the first read fixes the moment.
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1", doing="begin reading")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
 def _begin_together(connections: list[Connection], *, watcher: Connection) -> list[Connection]:
     """Begin again on every connection with no commit of others in between."""
     begun = {connections[0]}
@@ -224,7 +216,7 @@ def _begin_together(connections: list[Connection], *, watcher: Connection) -> li
         for connection in connections:
             if connection in begun:
                 connection.execute("ROLLBACK")
-            _begin_reading(connection)
+            wait_for_lock(partial(begin_reading, connection))
             begun.add(connection)
         if watcher.value("PRAGMA data_version") == before:
             return connections

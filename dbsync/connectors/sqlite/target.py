@@ -12,15 +12,18 @@ from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, Impor
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
+    begin_reading,
     open_for_reading,
     parse_url,
     quote,
     reading_mode,
+    wait_for_lock,
 )
 from dbsync.connectors.sqlite.ledger import Ledger, require_same
 from dbsync.connectors.sqlite.load import SqliteLoad
 from dbsync.connectors.sqlite.naming import folded
-from dbsync.connectors.sqlite.plan import State, Steps, make_plan
+from dbsync.connectors.sqlite.plan import State, make_plan
+from dbsync.connectors.sqlite.steps import Steps
 from dbsync.errors import TargetError, UsageError
 from dbsync.model.schema import Database
 
@@ -125,7 +128,7 @@ class SqliteTarget:
             return State(catalog=EMPTY, rows={})
         connection = self._reader()
         try:
-            connection.execute("BEGIN")
+            wait_for_lock(lambda: begin_reading(connection))
             catalog = read_catalog(connection)
             ledger = Ledger(connection, options.import_id)
             begun = ledger.start() if options.resume else None
