@@ -210,7 +210,7 @@ def clone(
         if dry_run:
             database = snapshot.database
             mode = importer.choose_ddl(choice, database, writer.capabilities.engine)
-            plan = importer.plan_import(
+            plan, _ = importer.plan_import(
                 database, writer, replace(landing, ddl=mode), strict=strict, on_event=on_event
             )
             return CloneResult(

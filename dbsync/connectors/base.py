@@ -155,6 +155,7 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[str, ...] = ()
     ordered: bool = False
     rows_before: int | None = None
+    """0 where the table is created or empty; None where it holds an unknown number."""
 
 
 class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,9 +62,16 @@ def plan_import(
     *,
     strict: bool,
     on_event: OnEvent,
-) -> ImportPlan:
-    """Plan, announce the plan with its losses, and refuse under `strict`; nothing is written."""
+) -> tuple[ImportPlan, ImportOptions]:
+    """Plan, announce the plan with its losses, and refuse under `strict`; nothing is written.
+
+    Returns the options that the plan was made with: where a conflict is an error, rows are added
+    to tables that hold some in one transaction, so that a conflict changes nothing at all.
+    """
     plan = target.prepare(database, options)
+    if _all_or_nothing(plan, options):
+        options = replace(options, single_transaction=True)
+        plan = target.prepare(database, options)
     if options.ddl != "none":
         # What the source could not put into the archive will not reach this database either.
         known = {loss.object for loss in plan.losses}
@@ -80,7 +87,15 @@ def plan_import(
         )
     )
     refuse_losses(plan.losses, strict=strict, what="the target")
-    return plan
+    return plan, options
+
+
+def _all_or_nothing(plan: ImportPlan, options: ImportOptions) -> bool:
+    return (
+        options.on_conflict == "error"
+        and not plan.resuming
+        and any(table.action == "append" and table.rows_before != 0 for table in plan.tables)
+    )
 
 
 def import_from(
@@ -103,7 +118,7 @@ def import_from(
     started = monotonic()
     database = restrict(archive.database, selection)
     options = replace(options, ddl=choose_ddl(ddl, archive.database, target.capabilities.engine))
-    plan = plan_import(database, target, options, strict=strict, on_event=on_event)
+    plan, options = plan_import(database, target, options, strict=strict, on_event=on_event)
     archive_id = archive.head.archive_id
     if dry_run:
         return ImportResult(archive_id=archive_id, plan=plan, dry_run=True)

@@ -51,6 +51,8 @@ CREATE TABLE child (id serial PRIMARY KEY, parent_id integer REFERENCES parent (
 CREATE TABLE log (line text, n integer);
 CREATE INDEX log_n ON log (n);
 CREATE VIEW names AS SELECT name FROM parent;
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep();
 INSERT INTO parent (name) SELECT 'name ' || n FROM generate_series(1, {ROWS}) n;
 INSERT INTO child (parent_id, v) SELECT id, id / 7.0 FROM parent ORDER BY id;
 INSERT INTO log SELECT 'the same line', id % 3 FROM parent;

@@ -117,7 +117,6 @@ def test_read_only_target(
     pg_query(url, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     pg_query(url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     _explained(dbsync("import", "--url", url, archive, code=4))
-    pg_query(url, f'SET default_transaction_read_only = off; ALTER DATABASE "{name}" RESET ALL')
     assert pg_query(url, "SELECT count(*) FROM people") == [(0,)]
 
 
