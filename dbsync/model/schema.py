@@ -32,7 +32,7 @@ class Name(msgspec.Struct, frozen=True, order=True):
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
-class Default(_Struct):
+class Default(_Struct, frozen=True):
     """A column default.
 
     ``literal``: `value` is the text of the value, in the form of the logical type.
@@ -44,14 +44,14 @@ class Default(_Struct):
     value: str
 
 
-class Generated(_Struct):
+class Generated(_Struct, frozen=True):
     """A column computed by the database; its values are exported but never written back."""
 
     expression: str
     stored: bool = True
 
 
-class Identity(_Struct):
+class Identity(_Struct, frozen=True):
     """A column that numbers itself.
 
     ``always`` and ``by default`` are SQL identity columns; ``serial`` draws from a sequence as its
@@ -63,7 +63,7 @@ class Identity(_Struct):
     sequence: Name | None = None
 
 
-class Column(_Struct):
+class Column(_Struct, frozen=True):
     """One column.
 
     `storage` is the Arrow type of its values in batches and chunks (`types.parse_storage`), under
@@ -84,7 +84,7 @@ class Column(_Struct):
     comment: str | None = None
 
 
-class Key(_Struct):
+class Key(_Struct, frozen=True):
     """A primary key or a unique constraint, in the order of its columns."""
 
     columns: tuple[str, ...]
@@ -94,7 +94,7 @@ class Key(_Struct):
     nulls_distinct: bool = True
 
 
-class ForeignKey(_Struct):
+class ForeignKey(_Struct, frozen=True):
     """A reference of `columns` to `referred_columns` of table `referred`."""
 
     columns: tuple[str, ...]
@@ -108,14 +108,14 @@ class ForeignKey(_Struct):
     match_full: bool = False
 
 
-class Check(_Struct):
+class Check(_Struct, frozen=True):
     """A check constraint; `expression` is in the source's dialect."""
 
     expression: str
     name: str | None = None
 
 
-class IndexColumn(_Struct):
+class IndexColumn(_Struct, frozen=True):
     """One part of an index: a column, or an expression in the source's dialect."""
 
     column: str | None = None
@@ -123,7 +123,7 @@ class IndexColumn(_Struct):
     descending: bool = False
 
 
-class Index(_Struct):
+class Index(_Struct, frozen=True):
     """An index that is not the shadow of a constraint.
 
     `portable` is true for a plain index over columns, which any engine can build; everything else
@@ -137,7 +137,7 @@ class Index(_Struct):
     definition: str | None = None
 
 
-class NativeObject(_Struct):
+class NativeObject(_Struct, frozen=True):
     """One object of native DDL, replayed as it is on the same engine.
 
     `kind` is the engine's own word (TABLE, VIEW, FUNCTION, TRIGGER, TYPE, ...); `section` says
@@ -160,7 +160,7 @@ class NativeObject(_Struct):
     """The role that owns it, on engines that have owners."""
 
 
-class Sequence(_Struct):
+class Sequence(_Struct, frozen=True):
     """A sequence and where it stands: the next value is `last_value`, or one step after it where
     `is_called`. None where the role was not allowed to read it."""
 
@@ -178,7 +178,7 @@ class Sequence(_Struct):
     owner_column: str | None = None
 
 
-class Table(_Struct):
+class Table(_Struct, frozen=True):
     """One table with the columns that were chosen, and the condition its rows were filtered by."""
 
     name: Name
@@ -205,7 +205,7 @@ class Table(_Struct):
         raise KeyError(name)
 
 
-class Loss(_Struct):
+class Loss(_Struct, frozen=True):
     """One thing that does not reach the other side, as a line of the loss report."""
 
     object: str
@@ -215,7 +215,7 @@ class Loss(_Struct):
     """``changed``: it arrives in another form that keeps its meaning, such as a type widened."""
 
 
-class Database(_Struct):
+class Database(_Struct, frozen=True):
     """Everything about a database but its rows."""
 
     engine: str
