@@ -10,21 +10,21 @@ value. Taking the distance off again, modulo the width, gives PostgreSQL's own n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pyarrow as pa
 
 from dbsync.errors import SourceError
 from dbsync.model.schema import Column, Table
 from dbsync.model.types import parse_storage
-from dbsync.model.values import EXCEPTIONS_TYPE
+from dbsync.model.values import make_exceptions
 from dbsync.model.values.kernels import pc
+from dbsync.model.values.moments import DAY_US, format_date, format_timestamp
 
-_US_PER_DAY = 86_400_000_000
 _EPOCH_DAYS = 10_957
-_EPOCH_US = _EPOCH_DAYS * _US_PER_DAY
+_EPOCH_US = _EPOCH_DAYS * DAY_US
 _LEAST_DAY = -2_440_588
-_LEAST_US = _LEAST_DAY * _US_PER_DAY
+_LEAST_US = _LEAST_DAY * DAY_US
 
 Decoded = tuple[pa.Array, pa.Array | None]
 """Values and, only where there are some, exceptions."""
@@ -116,9 +116,9 @@ def _decode_time(array: pa.Array) -> Decoded:
     array = _as(array, pa.time64("us"))
     numbers = array.view(pa.int64())
     greatest = pc.max(numbers).as_py()
-    if greatest is None or greatest < _US_PER_DAY:
+    if greatest is None or greatest < DAY_US:
         return array, None
-    special = pc.greater_equal(numbers, _US_PER_DAY)
+    special = pc.greater_equal(numbers, DAY_US)
     return _split(array, special, numbers, lambda _: "24:00:00")
 
 
@@ -128,7 +128,9 @@ def _decode_decimal(array: pa.Array, storage: pa.DataType) -> Decoded:
     except pa.ArrowInvalid:
         special = pc.equal(array, "NaN")
         ordinary = pc.if_else(special, pa.scalar(None, pa.string()), array)
-        return ordinary.cast(storage), _exceptions("literal", special, ["NaN"] * len(array))
+        rows = pc.indices_nonzero(special)
+        exceptions = make_exceptions(len(array), rows, "literal", [b"NaN"] * len(rows))
+        return ordinary.cast(storage), exceptions
 
 
 def _decode_unchecked_text(array: pa.Array) -> Decoded:
@@ -139,15 +141,11 @@ def _decode_unchecked_text(array: pa.Array) -> Decoded:
         raw: list[bytes | None] = array.view(pa.binary()).to_pylist()
     else:
         return array, None
-    broken = [value is not None and not _is_utf8(value) for value in raw]
-    values = [
-        None if bad or value is None else value for value, bad in zip(raw, broken, strict=True)
-    ]
-    exceptions = [
-        {"kind": "text", "value": value} if bad else None
-        for value, bad in zip(raw, broken, strict=True)
-    ]
-    return pa.array(values, pa.binary()).cast(pa.string()), pa.array(exceptions, EXCEPTIONS_TYPE)
+    broken = [n for n, value in enumerate(raw) if value is not None and not _is_utf8(value)]
+    exceptions = make_exceptions(len(raw), broken, "text", [raw[n] or b"" for n in broken])
+    for n in broken:
+        raw[n] = None
+    return pa.array(raw, pa.binary()).cast(pa.string()), exceptions
 
 
 def _is_utf8(value: bytes) -> bool:
@@ -167,37 +165,19 @@ def _split(
     array: pa.Array, special: pa.Array, numbers: pa.Array, text: Callable[[int], str]
 ) -> Decoded:
     values = pc.if_else(special, pa.scalar(None, array.type), array)
-    flags, integers = special.to_pylist(), numbers
-    texts = [text(integers[i].as_py()) if flag else None for i, flag in enumerate(flags)]
-    return values, _exceptions("literal", special, texts)
-
-
-def _exceptions(kind: str, special: pa.Array, texts: Sequence[str | None]) -> pa.Array:
-    return pa.array(
-        [
-            {"kind": kind, "value": text.encode()} if flag and text is not None else None
-            for flag, text in zip(special.to_pylist(), texts, strict=True)
-        ],
-        EXCEPTIONS_TYPE,
-    )
+    rows = pc.indices_nonzero(special)
+    texts = [text(number).encode() for number in numbers.take(rows).to_pylist()]
+    return values, make_exceptions(len(array), rows, "literal", texts)
 
 
 def _date_text(number: int) -> str:
     raw = _wrap(number - _EPOCH_DAYS, 32)
-    return _infinite(raw, 32) or _civil(raw)
+    return _infinite(raw, 32) or format_date(raw + _EPOCH_DAYS)
 
 
 def _timestamp_text(number: int, zoned: bool) -> str:
     raw = _wrap(number - _EPOCH_US, 64)
-    if infinite := _infinite(raw, 64):
-        return infinite
-    days, rest = divmod(raw, _US_PER_DAY)
-    seconds, fraction = divmod(rest, 1_000_000)
-    hours, minutes = divmod(seconds // 60, 60)
-    text = f"{_civil(days)} {hours:02d}:{minutes:02d}:{seconds % 60:02d}"
-    if fraction:
-        text += f".{fraction:06d}".rstrip("0")
-    return text + ("+00" if zoned else "")
+    return _infinite(raw, 64) or format_timestamp(raw + _EPOCH_US, zoned=zoned)
 
 
 def _wrap(number: int, bits: int) -> int:
@@ -209,20 +189,3 @@ def _infinite(raw: int, bits: int) -> str | None:
     if raw == (1 << (bits - 1)) - 1:
         return "infinity"
     return "-infinity" if raw == -(1 << (bits - 1)) else None
-
-
-def _civil(days_since_2000: int) -> str:
-    """Write a day after the year 1 as a date of the Gregorian calendar.
-
-    Python's `datetime` ends at the year 9999. The era of 400 years (146,097 days) is the
-    calendar's period; years begin in March so that the leap day comes last.
-    """
-    days = days_since_2000 + 730_425  # from 0000-03-01
-    era, day = divmod(days, 146_097)
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    day_of_month = day - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
-    year += era * 400 + (month <= 2)
-    return f"{year:04d}-{month:02d}-{day_of_month:02d}"

@@ -19,7 +19,7 @@ from dbsync.connectors.base import Consistency
 from dbsync.connectors.postgres.connection import Address, open_session, quote_name
 from dbsync.connectors.postgres.failures import cause, sqlstate, translate
 from dbsync.connectors.postgres.query import Catalog
-from dbsync.connectors.postgres.relations import Relation, list_relations
+from dbsync.connectors.postgres.relations import Relation, list_relations, measure
 from dbsync.errors import ConflictError, DbsyncError, SourceError
 from dbsync.model.schema import Name
 
@@ -102,6 +102,8 @@ def _holder(
     catalog: Catalog, token: str, relations: list[Relation], chosen: list[Relation]
 ) -> Holder:
     unlocked = [r.name for r in chosen if not r.may_select]
+    sizes = {r.oid: r for r in measure(catalog, [r for r in chosen if r.may_select])}
+    chosen = [sizes.get(r.oid, r) for r in chosen]
     notes: list[str] = []
     if catalog.value("SELECT pg_is_in_recovery()"):
         notes.append("read from a hot standby, which may cancel the export to keep up")

@@ -119,7 +119,8 @@ def _constraint(types: str) -> str:
         sql="format('ALTER TABLE %s%I.%I ADD CONSTRAINT %I %s;', CASE WHEN k.contype = 'c' OR "
         "c.relkind = 'p' THEN '' ELSE 'ONLY ' END, n.nspname, c.relname, k.conname, "
         "pg_get_constraintdef(k.oid))",
-        where=f"k.contype IN ({types}) AND k.conparentid = 0 AND (k.contype <> 'c' OR k.conislocal)",
+        where=f"k.contype IN ({types}) AND k.conparentid = 0 "
+        "AND (k.contype <> 'c' OR k.conislocal)",
     )  # fmt: skip
 
 

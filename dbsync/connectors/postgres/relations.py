@@ -10,13 +10,16 @@ extension is left out, because CREATE EXTENSION makes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from dbsync.connectors.postgres.query import Catalog, Row
 from dbsync.model.schema import Name
 
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 """Names that start with pg_ are reserved for the system, temporary schemas included."""
+
+_USUAL_PAGE_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,7 @@ WITH RECURSIVE roots AS (
 SELECT t.root::int8, c.oid::int8, n.nspname::text AS schema, c.relname::text AS name,
     c.relkind::text AS kind, c.relpersistence::text AS persistence, a.amname::text AS method,
     c.reltuples::float8 AS rows, coalesce(s.spcname::text, '') AS tablespace,
-    CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) END AS main_bytes,
-    CASE WHEN c.relkind = 'r' THEN pg_table_size(c.oid) END AS bytes,
+    c.relpages AS pages,
     has_table_privilege(c.oid, 'SELECT') AS may_select,
     has_any_column_privilege(c.oid, 'SELECT') AS may_select_columns,
     has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
@@ -100,17 +102,39 @@ ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 
 
 def list_relations(catalog: Catalog, schema: str | None) -> list[Relation]:
-    """List the tables of a database, or of one schema, in order of their names."""
-    block = int(catalog.value("SELECT current_setting('block_size')"))
+    """List the tables of a database, or of one schema, in order of their names.
+
+    Waits for no lock, and so gives sizes as the last ANALYZE saw them; see `measure`.
+    """
     rows = catalog.rows(_RELATIONS, {"schema": schema}, doing="listing tables")
     leaves: dict[int, list[Leaf]] = {}
     for row in rows:
         if row["kind"] in ("r", "f"):
-            leaves.setdefault(row["root"], []).append(_leaf(row, block))
+            leaves.setdefault(row["root"], []).append(_leaf(row))
     return [_relation(row, leaves.get(row["oid"], [])) for row in rows if row["root"] == row["oid"]]
 
 
-def _leaf(row: Row, block: int) -> Leaf:
+def measure(catalog: Catalog, relations: Iterable[Relation]) -> list[Relation]:
+    """Give the same relations with their true sizes; waits for whoever locks one exclusively."""
+    block = int(catalog.value("SELECT current_setting('block_size')"))
+    found = list(relations)
+    oids = [leaf.oid for relation in found for leaf in relation.leaves if not leaf.foreign]
+    rows = catalog.rows(
+        "SELECT o::int8 AS oid, pg_relation_size(o::oid) AS main, pg_table_size(o::oid) AS bytes "
+        "FROM unnest(%(oids)s::int8[]) o",
+        {"oids": oids},
+        doing="measuring tables",
+    )
+    sizes = {row["oid"]: (row["main"] or 0, row["bytes"] or 0) for row in rows}
+
+    def sized(leaf: Leaf) -> Leaf:
+        main, total = sizes.get(leaf.oid, (0, 0))
+        return replace(leaf, pages=main // block, bytes=total)
+
+    return [replace(r, leaves=tuple(sized(leaf) for leaf in r.leaves)) for r in found]
+
+
+def _leaf(row: Row) -> Leaf:
     foreign = row["kind"] == "f"
     return Leaf(
         oid=row["oid"],
@@ -118,8 +142,8 @@ def _leaf(row: Row, block: int) -> Leaf:
         foreign=foreign,
         paged=row["method"] == "heap",
         readable=row["may_select"] and row["may_use_schema"] and not row["hides_rows"],
-        pages=(row["main_bytes"] or 0) // block,
-        bytes=row["bytes"] or 0,
+        pages=row["pages"],
+        bytes=row["pages"] * _USUAL_PAGE_BYTES,
         # -1: never analyzed.
         rows=int(row["rows"]) if row["rows"] >= 0 and not foreign else None,
     )

@@ -15,7 +15,7 @@ from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partiti
 from dbsync.connectors.postgres import partitions
 from dbsync.connectors.postgres.assemble import Schema, read_schema
 from dbsync.connectors.postgres.checks import check_source
-from dbsync.connectors.postgres.connection import open_session, parse_url, quote_literal
+from dbsync.connectors.postgres.connection import open_session, parse_url
 from dbsync.connectors.postgres.decode import BatchDecoder, rows_without_columns
 from dbsync.connectors.postgres.holder import Holder, hold
 from dbsync.connectors.postgres.inventory import general_losses, server_details
@@ -72,7 +72,8 @@ class PostgresSource:
             lambda relations: self._choose(relations, selection),
             lock_timeout_s=self._lock_timeout_s,
         )
-        workers = Workers(self._address, holder.token)
+        raw_text = holder.catalog.value("SELECT current_setting('server_encoding')") == "SQL_ASCII"
+        workers = Workers(self._address, holder.token, raw_text=raw_text)
         try:
             yield self._open(holder, workers, selection, include_schema)
         finally:
@@ -149,7 +150,7 @@ class PostgresSource:
                 if table.where is not None:
                     _validate(worker, table, relation)
         database = self._database(holder, schema, include_schema)
-        return PostgresSnapshot(holder, workers, database, schema)
+        return PostgresSnapshot(self._catalog, holder, workers, database, schema)
 
     def _database(self, holder: Holder, schema: Schema, include_schema: bool) -> Database:
         catalog = holder.catalog
@@ -195,8 +196,14 @@ class PostgresSnapshot:
     database: Database
 
     def __init__(
-        self, holder: Holder, workers: Workers, database: Database, schema: Schema
+        self,
+        latest: Catalog,
+        holder: Holder,
+        workers: Workers,
+        database: Database,
+        schema: Schema,
     ) -> None:
+        self._latest = latest
         self.consistency = holder.consistency
         self.database = database
         self._holder = holder
@@ -204,7 +211,7 @@ class PostgresSnapshot:
         self._expressions = schema.expressions
         self._relations = {relation.name: relation for relation in holder.chosen}
         self._validate_text = database.encoding == "SQL_ASCII"
-        self._files = {name: self._file(name) for name in holder.unlocked}
+        self._files = {name: self._file(name, holder.catalog) for name in holder.unlocked}
 
     def partitions(self, table: Table, target_bytes: int) -> list[Partition]:
         """Split a table into ranges of pages; see `Snapshot.partitions`."""
@@ -226,7 +233,8 @@ class PostgresSnapshot:
                     yield from _counted(batches)
             if table.where is not None:
                 worker.execute("SET search_path = pg_catalog", doing)
-        if table.name in self._files and self._file(table.name) != self._files[table.name]:
+        unlocked = table.name in self._files
+        if unlocked and self._file(table.name, self._latest) != self._files[table.name]:
             raise SourceError(
                 f"table {table.name} was truncated or rewritten while it was read, and this role "
                 "may not lock it",
@@ -243,13 +251,12 @@ class PostgresSnapshot:
         for clause in partitions.from_clauses(self._relations[table.name], partition):
             yield f"SELECT {chosen} FROM {clause}{condition}"
 
-    def _file(self, name: Name) -> object:
-        """Name the files that hold a table now, whatever the snapshot says."""
-        oids = [leaf.oid for leaf in self._relations[name].leaves]
-        array = quote_literal("{" + ",".join(map(str, oids)) + "}")
-        return self._holder.catalog.value(
-            f"SELECT string_agg(pg_relation_filenode(o)::text, ',' ORDER BY o) "
-            f"FROM unnest({array}::oid[]) o"
+    def _file(self, name: Name, catalog: Catalog) -> object:
+        """Name the files that hold a table, as of the snapshot or of now."""
+        oids = ",".join(str(leaf.oid) for leaf in self._relations[name].leaves)
+        return catalog.value(
+            "SELECT string_agg(relfilenode::text, ',' ORDER BY oid) FROM pg_class "
+            f"WHERE oid = ANY ('{{{oids}}}'::oid[])"
         )
 
 
@@ -260,7 +267,7 @@ def _validate(worker: Worker, table: Table, relation: Relation) -> None:
     whole = Partition(table=table.name, number=0)
     for clause in partitions.from_clauses(relation, whole):
         worker.execute(
-            f"EXPLAIN SELECT 1 FROM {clause} AND (\n{table.where}\n)",
+            f"SELECT 1 FROM {clause} AND (\n{table.where}\n) LIMIT 0",
             doing,
             hint="each table must have what the condition names; see --where 'table: CONDITION'",
         )

@@ -26,11 +26,13 @@ BATCH_BYTES = 4 << 20
 class Worker:
     """One connection under the snapshot, used by one thread at a time."""
 
-    def __init__(self, address: Address, token: str) -> None:
+    def __init__(self, address: Address, token: str, *, raw_text: bool = False) -> None:
         self._address = address
         self._connection: adbc.Connection = open_bulk(address, SourceError)
         self._running: Any = None
         try:
+            if raw_text:
+                self.execute("SET client_encoding = 'SQL_ASCII'", "starting a worker")
             self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "starting a worker")
             self.execute(
                 f"SET TRANSACTION SNAPSHOT {quote_literal(token)}",
@@ -99,11 +101,15 @@ class Worker:
 
 
 class Workers:
-    """The workers of one snapshot; grows by as many as are used at once."""
+    """The workers of one snapshot; grows by as many as are used at once.
 
-    def __init__(self, address: Address, token: str) -> None:
+    With `raw_text` the server sends text as it is stored, whether it is UTF-8 or not.
+    """
+
+    def __init__(self, address: Address, token: str, *, raw_text: bool = False) -> None:
         self._address = address
         self._token = token
+        self._raw_text = raw_text
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -145,7 +151,7 @@ class Workers:
             if worker is not None:
                 self._busy.add(worker)
                 return worker
-        worker = Worker(self._address, self._token)
+        worker = Worker(self._address, self._token, raw_text=self._raw_text)
         with self._lock:
             self._busy.add(worker)
         return worker
