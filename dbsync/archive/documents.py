@@ -22,6 +22,7 @@ VERSION = "1.0"
 _MAJOR = 1
 SUPPORTED_FEATURES: frozenset[str] = frozenset()
 _NO_DIGEST = "0" * 64
+_DIGEST_FIELD = b'"digest": "%s"'
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -111,6 +112,8 @@ class ManifestMember(_Document, frozen=True):
 class Manifest(_Document, frozen=True):
     """The commit record: an archive without it is incomplete."""
 
+    digest: Sha256
+    """As in the head."""
     archive_id: ArchiveId
     finished: Moment
     tables: tuple[ManifestTable, ...]
@@ -123,6 +126,9 @@ class Manifest(_Document, frozen=True):
     catalog: tuple[ManifestMember, ...]
     sums: ManifestMember
     warnings: tuple[str, ...] = ()
+
+
+Sealed = TypeVar("Sealed", Head, Manifest)
 
 
 class _Probe(msgspec.Struct):
@@ -151,10 +157,12 @@ def decode_document(data: bytes | bytearray, kind: type[T], what: str) -> T:
         raise ArchiveError("E_JSON", f"{what} cannot be read: {error}") from error
 
 
-def encode_head(head: Head) -> bytes:
-    """Write the head with its own digest filled in, whatever `head.digest` says."""
-    blank = encode_document(msgspec.structs.replace(head, digest=_NO_DIGEST))
-    return blank.replace(_NO_DIGEST.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
+def seal(document: Sealed) -> tuple[Sealed, bytes]:
+    """Fill in a document's own digest, whatever it says; return it with its bytes."""
+    blank = encode_document(msgspec.structs.replace(document, digest=_NO_DIGEST))
+    digest = hashlib.sha256(blank).hexdigest()
+    data = blank.replace(_DIGEST_FIELD % _NO_DIGEST.encode(), _DIGEST_FIELD % digest.encode())
+    return msgspec.structs.replace(document, digest=digest), data
 
 
 def decode_head(data: bytes | bytearray) -> Head:
@@ -167,7 +175,7 @@ def decode_head(data: bytes | bytearray) -> Head:
     probe = decode_document(data, _Probe, "the head (dbsync.json)")
     if probe.format != FORMAT:
         raise ArchiveError("E_NOT_ARCHIVE", f"the head says format {probe.format[:80]!r}")
-    _check_head_digest(bytes(data), probe.digest)
+    _check_seal(bytes(data), probe.digest, "the head (dbsync.json)")
     version = re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,6})", probe.version)
     if version is None:
         raise ArchiveError("E_JSON", f"the head's version {probe.version[:80]!r} is malformed")
@@ -189,7 +197,14 @@ def decode_head(data: bytes | bytearray) -> Head:
     return head
 
 
-def _check_head_digest(data: bytes, digest: str) -> None:
+def decode_manifest(data: bytes | bytearray) -> Manifest:
+    """Read the manifest; raise E_JSON, or E_CHECKSUM where its own digest is wrong."""
+    manifest = decode_document(data, Manifest, "manifest.json")
+    _check_seal(bytes(data), manifest.digest, "manifest.json")
+    return manifest
+
+
+def _check_seal(data: bytes, digest: str, what: str) -> None:
     written = digest.encode("utf-8", "surrogatepass")
     blank = data.replace(written, _NO_DIGEST.encode(), 1)
     if (
@@ -197,7 +212,7 @@ def _check_head_digest(data: bytes, digest: str) -> None:
         or data.count(written) != 1
         or hashlib.sha256(blank).hexdigest() != digest
     ):
-        raise ArchiveError("E_CHECKSUM", "the head (dbsync.json) is damaged: its digest is wrong")
+        raise ArchiveError("E_CHECKSUM", f"{what} is damaged: its own digest is wrong")
 
 
 def moment(when: datetime) -> str:

@@ -19,8 +19,8 @@ from dbsync.archive.documents import (
     Manifest,
     ManifestMember,
     decode_database,
-    decode_document,
     decode_head,
+    decode_manifest,
     decode_table,
     mtime_of,
 )
@@ -173,7 +173,7 @@ class _StreamArchive(Archive):
         reader = self._reader
         offset = reader.position
         data, sha256 = reader.content(header, self._limits.max_json_bytes)
-        manifest = decode_document(data, Manifest, "manifest.json")
+        manifest = decode_manifest(data)
         trailer_header, _ = self._next()
         if trailer_header.size != BLOCK:
             raise ArchiveError("E_TRAILER_INVALID", "the trailer does not have 512 bytes")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dbsync.archive import names
 from dbsync.archive.archive import check_manifest
 from dbsync.archive.catalog import CatalogEntry, check_entries, decode_catalog
-from dbsync.archive.documents import Head, Manifest, ManifestMember, decode_document, mtime_of
+from dbsync.archive.documents import Head, Manifest, ManifestMember, decode_manifest, mtime_of
 from dbsync.archive.limits import KIB, MIB, Limits
 from dbsync.archive.trailer import TAIL_BYTES, Trailer, parse_trailer, refuse_tail
 from dbsync.archive.ustar import BLOCK, END_BLOCKS, TarReader, build_header, footprint, padding
@@ -95,7 +95,7 @@ class Tail:
         expected = ManifestMember(
             path=names.MANIFEST, size=trailer.manifest_size, sha256=trailer.manifest_sha256
         )
-        return decode_document(self._member(expected), Manifest, names.MANIFEST)
+        return decode_manifest(self._member(expected))
 
     def _member(self, expected: ManifestMember) -> bytes | bytearray:
         header = self._reader.next()

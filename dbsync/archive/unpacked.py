@@ -12,7 +12,7 @@ import pyarrow as pa
 from dbsync.archive import names
 from dbsync.archive.archive import Archive
 from dbsync.archive.catalog import CatalogEntry, decode_catalog
-from dbsync.archive.documents import Manifest, ManifestMember, decode_document, decode_head
+from dbsync.archive.documents import ManifestMember, decode_head, decode_manifest
 from dbsync.archive.indexed import IndexedArchive, read_schemas, sha256_of
 from dbsync.archive.limits import Limits
 from dbsync.archive.tail import catalog_parts, check_catalog
@@ -48,7 +48,7 @@ def open_unpacked(
         return data
 
     data = read(names.MANIFEST, limits.max_json_bytes, None)
-    manifest = decode_document(data, Manifest, names.MANIFEST)
+    manifest = decode_manifest(data)
     head = decode_head(read(names.HEAD, limits.max_json_bytes, None))
     entries: list[CatalogEntry] = []
     for part in catalog_parts(manifest):
@@ -70,7 +70,7 @@ def open_unpacked(
         database,
         manifest=manifest,
         entries=entries,
-        size=sum(sizes.values()),
+        size=sum(member.size for member in (*entries, *catalog_parts(manifest), manifest.sums)),
         fetch=fetch,
         limits=limits,
     )

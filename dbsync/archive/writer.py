@@ -31,9 +31,9 @@ from dbsync.archive.documents import (
     ManifestTable,
     encode_database,
     encode_document,
-    encode_head,
     moment,
     mtime_of,
+    seal,
 )
 from dbsync.archive.encode import EncodedChunk
 from dbsync.archive.layout import Layout
@@ -123,7 +123,7 @@ class ArchiveWriter:
         )
         msgspec.convert(self.archive_id, ArchiveId)
         self._mtime = mtime_of(head)
-        self._add(names.HEAD, encode_head(head))
+        self._add(names.HEAD, seal(head)[1])
         self._begin()
 
     def _begin(self) -> None:
@@ -178,7 +178,7 @@ class ArchiveWriter:
                 tuple(warnings),
                 moment(finished or datetime.now(UTC)),
             )
-            data = encode_document(manifest)
+            manifest, data = seal(manifest)
             _check_document(names.MANIFEST, data)
             offset = self.size + 512
             self._append(names.MANIFEST, data)
@@ -220,6 +220,7 @@ class ArchiveWriter:
             for index, table in enumerate(self._database.tables)
         )
         return Manifest(
+            digest="",
             archive_id=self.archive_id,
             finished=finished,
             tables=tables,

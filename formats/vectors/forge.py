@@ -57,6 +57,13 @@ def to_json(document: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
 
 
+def sealed(document: dict[str, Any]) -> bytes:
+    """Encode a document that carries its own digest."""
+    blank = to_json({**document, "digest": "0" * 64})
+    field = b'"digest": "%s"'
+    return blank.replace(field % (b"0" * 64), field % sha256(blank).encode())
+
+
 class Forge:
     """The members of an archive, to be changed and built again."""
 
@@ -103,11 +110,7 @@ class Forge:
         def change(data: bytes) -> bytes:
             document = msgspec.json.decode(data)
             edit(document)
-            if "digest" not in document:
-                return to_json(document)
-            document["digest"] = "0" * 64
-            blank = to_json(document)
-            return blank.replace(b"0" * 64, sha256(blank).encode(), 1)
+            return sealed(document) if "digest" in document else to_json(document)
 
         self.content(pattern, change)
 
@@ -139,7 +142,7 @@ class Forge:
         catalog = [Member(name, part) for name, part in zip(names, parts, strict=True)]
         listed = [(e.sha256, e.path) for e in entries]
         sums = Member("SHA256SUMS", sums_text(listed + [(sha256(m.data), m.path) for m in catalog]))
-        manifest = Member("manifest.json", to_json(self._manifest(entries, catalog, sums)))
+        manifest = Member("manifest.json", sealed(self._manifest(entries, catalog, sums)))
         out += b"".join(member.encode(self.mtime) for member in [*catalog, sums])
         trailer = Trailer(
             archive_id=self.manifest["archive_id"],
