@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 import pyarrow as pa
 
-import dbsync
+from dbsync import __version__
 from dbsync.archive import names
 from dbsync.archive.catalog import PART_ROWS, CatalogEntry, encode_catalog, sums_text
 from dbsync.archive.documents import (
@@ -108,7 +108,7 @@ class ArchiveWriter:
             version=VERSION,
             digest="",
             archive_id=self.archive_id,
-            writer=writer or f"dbsync {dbsync.__version__}",
+            writer=writer or f"dbsync {__version__}",
             started=moment(started or datetime.now(UTC)),
             source=HeadSource(
                 engine=database.engine,
