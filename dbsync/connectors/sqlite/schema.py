@@ -186,7 +186,10 @@ def read_default(text: str | None, logical: LogicalType) -> Default | None:
     if token.kind == "number":
         return _number(token.text, logical, text)
     if token.kind == "string" or (token.kind == "quoted" and token.text[0] == '"'):
-        if logical.name in ("boolean", "integer", "float", "decimal", "numeric", "binary", "any"):
+        if logical.name in ("boolean", "integer", "float", "decimal", "numeric"):
+            # The column's affinity makes a number of it, or keeps the digits as they are.
+            return _number(token.name, logical, text)
+        if logical.name in ("binary", "any"):
             return Default(kind="native", value=text)
         return Default(kind="literal", value=token.name)
     return Default(kind="native", value=text)

@@ -181,6 +181,7 @@ class SqliteSource:
         """Say whether the file can be read, which consistency is possible, and what is odd."""
         connection = self._open()
         try:
+            wait_for_lock(lambda: begin_reading(connection))
             mode = str(connection.value("PRAGMA journal_mode"))
             problems = connection.rows("PRAGMA quick_check(1)", doing=self._reading)
             version = connection.value("SELECT sqlite_version()")

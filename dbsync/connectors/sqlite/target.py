@@ -76,6 +76,7 @@ class SqliteTarget:
             return [CheckItem(item="file", ok=problem is None, found=found, hint=hint)]
         connection = self._reader()
         try:
+            wait_for_lock(lambda: begin_reading(connection))
             version = connection.value("SELECT sqlite_version()")
             mode = connection.value("PRAGMA journal_mode")
             unfinished = Ledger(connection, "").exists()

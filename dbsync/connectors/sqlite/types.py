@@ -133,7 +133,7 @@ def _by_affinity(parts: Declared, kind: Affinity, klass: str | None) -> LogicalT
 def exact_in_double(logical: LogicalType) -> bool:
     """Say whether every value of a decimal type survives the way through a double."""
     precision, scale = logical.precision or 0, logical.scale or 0
-    return precision <= EXACT_DOUBLE_DIGITS and 0 <= scale <= precision
+    return 1 <= precision <= EXACT_DOUBLE_DIGITS and 0 <= scale <= precision
 
 
 def declared_type(logical: LogicalType) -> str:
