@@ -182,9 +182,11 @@ def test_a_schema_that_never_stands_still_is_a_conflict(
         return real(catalog, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(holder_module, "_lock", change_always)
-    with pytest.raises(ConflictError, match="created, dropped or renamed"):
-        with snapshot(pg18.url(database)):
-            pass
+    with (
+        pytest.raises(ConflictError, match="created, dropped or renamed"),
+        snapshot(pg18.url(database)),
+    ):
+        pass
     assert len(calls) == 10
 
 
@@ -196,9 +198,11 @@ def test_a_held_lock_is_a_conflict_that_names_the_table(
     source = PostgresSource(pg18.url(database), lock_timeout_s=1)
     try:
         other.cursor().execute("LOCK TABLE filler IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(ConflictError, match=r'"filler"') as caught:
-            with source.snapshot(Selection()):
-                pass
+        with (
+            pytest.raises(ConflictError, match=r'"filler"') as caught,
+            source.snapshot(Selection()),
+        ):
+            pass
         assert '"account"' not in caught.value.message
         assert caught.value.retryable
     finally:
@@ -305,9 +309,11 @@ def test_missing_rights_are_named_before_anything_is_read(
         assert "public.account, public.filler" in caught.value.message
         assert "GRANT SELECT" in (caught.value.hint or "")
         pg18.execute("GRANT SELECT ON filler TO reader", database)
-        with pytest.raises(SourceError, match=r"public\.account") as caught:
-            with snapshot(pg18.url(database, user=role)):
-                pass
+        with (
+            pytest.raises(SourceError, match=r"public\.account") as caught,
+            snapshot(pg18.url(database, user=role)),
+        ):
+            pass
         assert "filler" not in caught.value.message
         with snapshot(pg18.url(database, user=role), tables=("filler",)) as snap:
             assert count(snap, public("filler")) == 1000
@@ -320,9 +326,11 @@ def test_column_rights_suffice_and_are_said_to_be_unlocked(
     with pg18.role("partial") as role:
         pg18.execute("GRANT SELECT (id) ON filler TO partial", database)
         url = pg18.url(database, user=role)
-        with pytest.raises(SourceError, match=r"may not read table public\.filler"):
-            with snapshot(url, tables=("filler",)):
-                pass
+        with (
+            pytest.raises(SourceError, match=r"may not read table public\.filler"),
+            snapshot(url, tables=("filler",)),
+        ):
+            pass
         columns = {"filler": ("id",)}
         with snapshot(url, tables=("filler",), columns=columns) as snap:
             assert "not locked" in (snap.consistency.note or "")
@@ -341,9 +349,11 @@ def test_row_security_that_hides_rows_is_refused(pg18: PostgresServer, database:
     )
     with pg18.role("watched") as role, pg18.role("trusted", "BYPASSRLS") as trusted:
         pg18.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched, trusted", database)
-        with pytest.raises(SourceError, match=r"row-level security.*public\.filler") as caught:
-            with snapshot(pg18.url(database, user=role)):
-                pass
+        with (
+            pytest.raises(SourceError, match=r"row-level security.*public\.filler") as caught,
+            snapshot(pg18.url(database, user=role)),
+        ):
+            pass
         assert "BYPASSRLS" in (caught.value.hint or "")
         with snapshot(pg18.url(database, user=role), exclude=("filler",)) as snap:
             assert count(snap, public("account")) == 2
@@ -356,9 +366,11 @@ def test_a_schema_without_usage_is_a_missing_right(pg18: PostgresServer, databas
     pg18.execute("CREATE SCHEMA closed; CREATE TABLE closed.t (id int)", database)
     with pg18.role("outside") as role:
         pg18.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public, closed TO outside", database)
-        with pytest.raises(SourceError, match=r"may not read table closed\.t"):
-            with snapshot(pg18.url(database, user=role)):
-                pass
+        with (
+            pytest.raises(SourceError, match=r"may not read table closed\.t"),
+            snapshot(pg18.url(database, user=role)),
+        ):
+            pass
 
 
 def test_a_wrong_password_and_a_dead_port_never_show_the_password(pg18: PostgresServer) -> None:
