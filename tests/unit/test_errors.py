@@ -96,10 +96,3 @@ def test_whether_trying_again_helps_can_be_said() -> None:
     """An error of any class may be marked as one that can pass."""
     assert StorageError("the file system does not answer", retryable=True).retryable
     assert not StorageError("the disk is full").retryable
-
-
-def test_the_readme_documents_the_exit_codes() -> None:
-    """Every exit code that an error can have stands in the README."""
-    readme = (REPOSITORY / "README.md").read_text()
-    for code in sorted(set(EXIT_CODES.values())):
-        assert re.search(rf"^\|\s*`?{code}`?\s*\|", readme, re.MULTILINE), code
