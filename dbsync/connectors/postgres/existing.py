@@ -18,11 +18,7 @@ from dbsync.model.schema import Name
 from dbsync.model.types import LogicalType
 
 
-class _Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """Common configuration."""
-
-
-class TargetColumn(_Fact):
+class TargetColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One column as it is on the target.
 
     `base` is the quoted, qualified name of the type under any domain, without modifiers, and
@@ -50,7 +46,7 @@ class TargetColumn(_Fact):
     """Of the server, as in ``server_version_num``."""
 
 
-class UniqueKey(_Fact):
+class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
     """A unique index that an upsert can use: immediate, valid, whole, over plain columns."""
 
     columns: tuple[str, ...]
@@ -58,7 +54,7 @@ class UniqueKey(_Fact):
     not_null: bool
 
 
-class Reference(_Fact):
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A foreign key between two tables of the target."""
 
     name: str
@@ -68,14 +64,14 @@ class Reference(_Fact):
     match: str
 
 
-class Rule(_Fact):
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that would rewrite an INSERT or UPDATE; `always` as in ENABLE ALWAYS."""
 
     name: str
     always: bool
 
 
-class TargetTable(_Fact):
+class TargetTable(msgspec.Struct, frozen=True, kw_only=True):
     """One table as it is on the target. `kind` is ``relkind``: r, p, f, v, m, S, ..."""
 
     oid: int

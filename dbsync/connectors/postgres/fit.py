@@ -107,14 +107,28 @@ def choose_key(
     )
 
 
-def promises_unique(source: Table, target: TargetTable, key: tuple[str, ...]) -> bool:
-    """Say whether the archive's own constraints rule out that `key` repeats there.
+_SAME_EVERYWHERE = frozenset(
+    ("boolean", "integer", "string", "binary", "date", "time", "timestamp", "timestamp_tz", "uuid")
+)
+"""Types whose different values are different on every engine, unlike numeric's 1.0 and 1.00."""
 
-    They do not where the target compares values otherwise, as a type such as citext does.
+
+def promises_unique(
+    source: Table, target: TargetTable, key: tuple[str, ...], engine: str
+) -> bool:
+    """Say whether the archive's own constraints rule out that `key` repeats on the target.
+
+    They do only where source and target agree on which values are equal.
     """
-    wanted = set(key)
     own = [k for k in (source.primary_key, *source.uniques) if k and not k.deferrable]
-    if not any(set(k.columns) == wanted for k in own):
+    if not any(set(k.columns) == set(key) for k in own):
         return False
-    found = [target.column(name) for name in key]
-    return all(c is not None and c.kind and c.collation is None for c in found)
+    return all(_agree(source.column(name), target.column(name), engine) for name in key)
+
+
+def _agree(source: Column, target: TargetColumn | None, engine: str) -> bool:
+    if target is None or target.collation is not None or not target.kind:
+        return False
+    if engine == "postgresql" and source.native_type == target.native:
+        return source.collation is None
+    return source.type.name in _SAME_EVERYWHERE and source.type.name == target.logical.name

@@ -371,7 +371,7 @@ class Planner:
             plan,
             mode=self._options.on_conflict,
             key=key,
-            ordered=not promises_unique(plan.source, target, key),
+            ordered=not promises_unique(plan.source, target, key, self._database.engine),
         )
 
     def _as_before(self, source: Table, line: _TableLine, target: TargetTable | None) -> TablePlan:

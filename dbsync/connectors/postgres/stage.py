@@ -122,7 +122,7 @@ class Stage:
         return parts
 
     def _insert(self, merged: int, doing: str) -> tuple[int, int]:
-        """Run the merge and return how many rows it inserted, and how many it met and updated."""
+        """Run the merge; return how many rows it inserted, and how many it met and updated."""
         columns = ", ".join(quote_name(w.target.name) for w in self._wires)
         values = ", ".join(self._cast(n) for n in range(len(self._wires)))
         # In order of arrival, so that the table is laid out like the archive.

@@ -24,8 +24,8 @@ from dbsync.model.values import standardize, to_text
 from dbsync.model.values.kernels import pc
 
 _DAY_US = 86_400_000_000
-# datatype/timestamp.h: from 4713-11-24 BC to the end of 5874897 (dates) or 294276 (timestamps).
-_FIRST_DAY, _LAST_DAY = -2_440_588, 2_145_031_948
+# datatype/timestamp.h: from 4714-11-24 BC to the end of 5874897 (dates) or 294276 (timestamps).
+_FIRST_DAY, _LAST_DAY = -2_440_588, 2_145_042_905
 _FIRST_US = _FIRST_DAY * _DAY_US
 
 _COPIED = {
