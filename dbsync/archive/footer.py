@@ -1,9 +1,9 @@
 """The footer of a Parquet file, read by our own hands before pyarrow sees it.
 
 What lives here: the figures that `dbsync.archive.pages` checks the pages against, and refusing
-what archives do not use. pyarrow ends the process on some malformed footers (a size histogram of
-the wrong length, for one), so nothing may reach it that has not passed here. Must not know:
-tables. Source: parquet-format, ``parquet.thrift``.
+what archives do not use. pyarrow's own view of column metadata is not asked: it ends the process
+on some malformed footers (a size histogram of the wrong length, for one). Must not know: tables.
+Source: parquet-format, ``parquet.thrift``.
 """
 
 from __future__ import annotations

@@ -71,17 +71,18 @@ def test_bombs_are_refused_in_little_memory(tmp_path, make, of, limits):
     out = run(
         f"""
         data = open(sys.argv[1], "rb").read()
-        before = peak()
+        before, batches = peak(), 0
         try:
             for _ in decode_chunk({of}, data, limits={limits}):
-                pass
+                batches += 1
         except ArchiveError as error:
-            print(error.code, peak() - before)
+            print(error.code, peak() - before, batches)
         """,
         bomb(tmp_path, make),
     )
-    code, grown = out.split()
+    code, grown, batches = out.split()
     assert code == "E_LIMIT"
+    assert batches == "0"
     assert int(grown) < 100
 
 
