@@ -142,7 +142,8 @@ def _texts(source: Column, target: TargetColumn, same: bool, *, other: bool) -> 
         changed.append(f"({{cast}}) IS DISTINCT FROM ({{cast}})::{target.full}")
     # The cast to the one-byte type cuts its text, so it is checked always.
     if target.kind == "char" or (not same and (other or target.logical.name == "native")):
-        changed.append("pg_catalog.format('%s', {cast}) IS DISTINCT FROM {value}")
+        # format() turns NULL into an empty text, so NULL is left out: no cast changes it.
+        changed.append("({value} IS NOT NULL AND pg_catalog.format('%s', {cast}) <> {value})")
     return Wire(
         source, target, True, pa.string(), "text", " OR ".join(changed) if changed else None
     )
