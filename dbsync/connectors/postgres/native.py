@@ -11,10 +11,17 @@ from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
+
 from dbsync.connectors.postgres.assemble import Schema
 from dbsync.connectors.postgres.connection import Address, quote_name
 from dbsync.connectors.postgres.holder import Holder
-from dbsync.connectors.postgres.native_catalog import catalog_objects, kinds_not_carried
+from dbsync.connectors.postgres.native_catalog import (
+    catalog_objects,
+    in_working_order,
+    kinds_not_carried,
+)
+from dbsync.connectors.postgres.native_selection import select_objects
 from dbsync.connectors.postgres.ownership import Ownership, read_ownership
 from dbsync.connectors.postgres.pg_dump import PgDumpError, find_pg_dump, run_pg_dump
 from dbsync.connectors.postgres.query import Catalog
@@ -81,10 +88,10 @@ def read_native(
         else:
             objects = _objects(entries, ownership, schema)
             objects += _refreshes(catalog, objects, entries)
-            kept, losses = _select(objects, ownership, only_schema)
+            kept, losses = select_objects(objects, ownership, only_schema)
             return NativeResult(tuple(kept), losses, f"pg_dump {dump.version}")
     objects = catalog_objects(catalog, ownership, schema)
-    kept, losses = _select(objects, ownership, only_schema)
+    kept, losses = select_objects(objects, ownership, only_schema)
     losses += [
         Loss(object=kind, reason=f"native DDL came from the catalog only: {why}")
         for kind in kinds_not_carried(catalog)
@@ -98,8 +105,8 @@ def _objects(
     """Turn entries into objects, in the order in which pg_restore would run them."""
     by_number = {entry.number: entry for entry in entries}
     tables: dict[int, Name | None] = {}
-    objects: list[tuple[int, NativeObject]] = []
-    late: dict[int, int] = {}
+    ranks: dict[str, int] = {}
+    objects: list[NativeObject] = []
     section: Literal["before_rows", "after_rows"] = "before_rows"
     for entry in entries:
         if entry.kind in _NOT_OBJECTS or not entry.sql.strip():
@@ -114,27 +121,66 @@ def _objects(
         tables[entry.number] = table
         rank = _LATE.get(entry.kind, 0)
         if entry.kind in ("COMMENT", "SECURITY LABEL"):
-            rank = max((late.get(number, 0) for number in entry.requires), default=0)
-        late[entry.number] = rank
+            rank = max((ranks.get(str(number), 0) for number in entry.requires), default=0)
+        ranks[str(entry.number)] = rank
+        needs = {str(number) for number in entry.requires if number in by_number}
         objects.append(
-            (
-                rank,
-                NativeObject(
-                    kind=entry.kind,
-                    name=Name(entry.namespace, entry.tag),
-                    sql=_sql(entry),
-                    section="after_rows" if rank else section,
-                    table=table,
-                    provides=str(entry.number),
-                    requires=tuple(
-                        sorted({str(n) for n in entry.requires if n in by_number}, key=int)
-                    ),
-                    covers=_covers(entry, by_number, ownership, schema),
-                    owner=entry.owner,
-                ),
+            NativeObject(
+                kind=entry.kind,
+                name=Name(entry.namespace, entry.tag),
+                sql=_sql(entry),
+                section="after_rows" if rank else section,
+                table=table,
+                provides=str(entry.number),
+                requires=tuple(sorted(needs, key=int)),
+                covers=_covers(entry, by_number, ownership, schema),
+                owner=entry.owner,
             )
         )
-    return [item for _, item in sorted(objects, key=lambda pair: pair[0])]
+    objects = _whole_views(objects)
+    return sorted(objects, key=lambda item: ranks[str(item.provides)])
+
+
+def _whole_views(objects: list[NativeObject]) -> list[NativeObject]:
+    """Make one object of a view that pg_dump made of two.
+
+    A view that needs a constraint (GROUP BY a primary key) is dumped as a stand-in of NULLs, and
+    later replaced by an entry of kind RULE. Left apart, a selection could keep the stand-in alone.
+    They stay apart only where a table needs the view.
+    """
+    by_id = {item.provides: item for item in objects}
+    merged: dict[str, NativeObject] = {}
+    renamed: dict[str, str] = {}
+    for rule in objects:
+        if rule.kind != "RULE" or not rule.sql.startswith("CREATE OR REPLACE VIEW"):
+            continue
+        for need in rule.requires:
+            view = by_id[need]
+            if view.kind != "VIEW" or rule.name.name != f"{view.name.name} _RETURN":
+                continue
+            if any(user.kind == "TABLE" for user in _users(objects, need)):
+                continue
+            needs = tuple(key for key in rule.requires if key != need)
+            merged[need] = replace(view, sql=rule.sql, requires=needs, section="after_rows")
+            renamed[str(rule.provides)] = need
+    if not merged:
+        return objects
+    whole = [merged.get(str(item.provides), item) for item in objects]
+    whole = [item for item in whole if item.provides not in renamed]
+    requires = {
+        str(item.provides): {renamed.get(key, key) for key in item.requires} for item in whole
+    }
+    return in_working_order(whole, requires)
+
+
+def _users(objects: list[NativeObject], key: str) -> list[NativeObject]:
+    """Find whatever needs an object, directly or not."""
+    needed, found = {key}, list[NativeObject]()
+    for item in objects:
+        if needed.intersection(item.requires) and item.provides:
+            needed.add(item.provides)
+            found.append(item)
+    return found
 
 
 def _sql(entry: Entry) -> str:
@@ -192,69 +238,3 @@ def _refreshes(
         for item in objects
         if item.provides in numbers
     ]
-
-
-def _select(
-    objects: list[NativeObject], ownership: Ownership, only_schema: str | None
-) -> tuple[list[NativeObject], list[Loss]]:
-    """Keep what goes with the chosen tables and whatever depends on nothing that is missing."""
-    by_id = {item.provides: item for item in objects if item.provides}
-    wanted = set(by_id) if only_schema is None else _reachable(objects, by_id, only_schema)
-    gone: set[str] = set()
-    lost: set[str] = set()
-    changed = True
-    while changed:
-        changed = False
-        for item in objects:
-            key = item.provides or ""
-            if key in gone:
-                continue
-            out = item.table in ownership.left_out
-            narrowed = item.table in ownership.narrowed
-            if key not in wanted or out or (narrowed and item.covers is not None):
-                gone.add(key)
-                changed = True
-            elif gone.intersection(item.requires):
-                gone.add(key)
-                lost.add(key)
-                changed = True
-    losses = [
-        Loss(
-            object=f"{item.kind.lower()} {item.name}",
-            reason="it depends on something that is not exported",
-        )
-        for item in objects
-        if item.provides in lost and item.covers is None
-    ]
-    return [item for item in objects if item.provides not in gone], losses
-
-
-def _reachable(
-    objects: list[NativeObject], by_id: dict[str, NativeObject], schema: str
-) -> set[str]:
-    """Find the objects of one schema and what they need, tables of other schemas aside."""
-    waiting = [
-        item
-        for item in objects
-        if item.name.schema == schema or (item.kind == "SCHEMA" and item.name.name == schema)
-    ]
-    # A comment or a right on the schema itself names no schema of its own.
-    roots = {item.provides for item in waiting if item.kind == "SCHEMA"}
-    waiting += [
-        item
-        for item in objects
-        if item.kind in ("ACL", "COMMENT") and roots.intersection(item.requires)
-    ]
-    found: set[str] = set()
-    while waiting:
-        item = waiting.pop()
-        if not item.provides or item.provides in found:
-            continue
-        found.add(item.provides)
-        waiting += [by_id[key] for key in item.requires if key in by_id]
-    return {
-        key
-        for key in found
-        if by_id[key].kind not in ("TABLE", "VIEW", "MATERIALIZED VIEW")
-        or by_id[key].name.schema == schema
-    }

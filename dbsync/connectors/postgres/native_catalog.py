@@ -70,7 +70,7 @@ SELECT * FROM (VALUES
         WHERE a.attacl IS NOT NULL AND {USER_SCHEMA})),
     ('default rights', (SELECT count(*) FROM pg_default_acl)),
     ('casts', (SELECT count(*) FROM pg_cast c WHERE c.oid >= 16384 AND NOT EXISTS (
-        SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e'))),
+        SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype IN ('e', 'i')))),
     ('operators', (SELECT count(*) FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
         WHERE {USER_SCHEMA} AND NOT EXISTS (
         SELECT FROM pg_depend e WHERE e.objid = o.oid AND e.deptype = 'e'))),
@@ -125,7 +125,7 @@ def catalog_objects(catalog: Catalog, ownership: Ownership, schema: Schema) -> l
         on = places.get((row["on_catalog"], row["on_oid"]))
         if item and on and item != on:
             requires[item].add(on)
-    return _ordered(objects, requires)
+    return in_working_order(objects, requires)
 
 
 def kinds_not_carried(catalog: Catalog) -> list[str]:
@@ -175,7 +175,9 @@ def _covers(kind: str, row: Row, ownership: Ownership, schema: Schema) -> str | 
             return None
 
 
-def _ordered(objects: list[NativeObject], requires: dict[str, set[str]]) -> list[NativeObject]:
+def in_working_order(
+    objects: list[NativeObject], requires: dict[str, set[str]]
+) -> list[NativeObject]:
     """Sort so that everything comes after what it requires, otherwise as it was.
 
     What requires something made after the rows is itself made then. A cycle, as two functions

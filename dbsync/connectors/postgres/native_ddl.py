@@ -1,120 +1,25 @@
 """DDL that the server itself writes, as queries: what stands in for pg_dump where there is none.
 
-What lives here: one query for each kind of object, giving (catalog, oid, schema, name, sql,
-owner). Must not know: order, dependencies, which tables are chosen. All run under
+What lives here: one query for each kind of object. Must not know: order, dependencies, which tables are chosen. All run under
 ``search_path = pg_catalog``, so that names come back qualified. ``%`` belongs to format().
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
+from dbsync.connectors.postgres.native_ddl_parts import (
+    SEQUENCE_OPTIONS,
+    TABLES,
+    DdlQuery,
+    of_class,
+    of_type,
+    on_table,
+    own,
+)
 from dbsync.connectors.postgres.relations import USER_SCHEMA
 
 
-class DdlQuery(NamedTuple):
-    """Where the objects of one kind come from, and when they are made."""
-
-    kind: str
-    section: Literal["before_rows", "after_rows"]
-    sql: str
-
-
-def _own(catalog: str, alias: str) -> str:
-    """Leave out what an extension brings along."""
-    return (
-        f"NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass "
-        f"AND e.objid = {alias}.oid AND e.deptype = 'e')"
-    )
-
-
-_SEQUENCE_OPTIONS = """format('START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s',
-    s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
-    CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END)"""
-
-_COLLATE = """CASE WHEN a.attcollation <> at.typcollation THEN
-    (SELECT format(' COLLATE %I.%I', ln.nspname, l.collname) FROM pg_collation l
-     JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = a.attcollation) ELSE '' END"""
-
-_VALUE = f"""CASE
-    WHEN a.attidentity <> '' AND NOT c.relispartition THEN (
-        SELECT format(' GENERATED %s AS IDENTITY (SEQUENCE NAME %I.%I %s)',
-            CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,
-            sn.nspname, sc.relname, {_SEQUENCE_OPTIONS})
-        FROM pg_depend d JOIN pg_class sc ON sc.oid = d.objid
-        JOIN pg_sequence s ON s.seqrelid = sc.oid
-        JOIN pg_namespace sn ON sn.oid = sc.relnamespace
-        WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-          AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i')
-    WHEN a.attgenerated <> '' THEN format(' GENERATED ALWAYS AS (%s) %s',
-        pg_get_expr(ad.adbin, ad.adrelid),
-        CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END)
-    WHEN ad.oid IS NOT NULL THEN format(' DEFAULT %s', pg_get_expr(ad.adbin, ad.adrelid))
-    ELSE '' END || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END"""
-
-_COLUMNS = f"""(SELECT string_agg(format(E'\\n    %I %s%s%s', a.attname,
-        CASE WHEN c.reloftype <> 0 THEN 'WITH OPTIONS'
-             ELSE format_type(a.atttypid, a.atttypmod) END,
-        CASE WHEN c.reloftype <> 0 THEN '' ELSE {_COLLATE} END, {_VALUE}), ',' ORDER BY a.attnum)
-    FROM pg_attribute a JOIN pg_type at ON at.oid = a.atttypid
-    LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      AND (a.attislocal OR c.relispartition))"""
-
-_TABLES = f"""
-SELECT 'pg_class'::regclass::oid::int8 AS catalog, c.oid::int8, n.nspname::text AS schema,
-    c.relname::text AS name, pg_get_userbyid(c.relowner)::text AS owner,
-    format('CREATE %sTABLE %I.%I%s%s%s%s%s;',
-        CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED ' ELSE '' END, n.nspname, c.relname,
-        CASE WHEN c.reloftype <> 0 THEN ' OF ' || format_type(c.reloftype, NULL) ELSE '' END,
-        CASE WHEN c.reloftype = 0 OR {_COLUMNS} IS NOT NULL
-             THEN ' (' || coalesce({_COLUMNS}, '') || E'\\n)' ELSE '' END,
-        (SELECT ' INHERITS (' || string_agg(format('%I.%I', pn.nspname, p.relname), ', '
-                ORDER BY i.inhseqno) || ')'
-         FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-         JOIN pg_namespace pn ON pn.oid = p.relnamespace
-         WHERE i.inhrelid = c.oid AND NOT c.relispartition),
-        CASE WHEN c.relkind = 'p' THEN ' PARTITION BY ' || pg_get_partkeydef(c.oid) ELSE '' END,
-        ' WITH (' || array_to_string(c.reloptions, ', ') || ')') AS sql
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {USER_SCHEMA}
-  AND {_own("pg_class", "c")}
-ORDER BY c.oid
-"""
-
-
-def _of_class(sql: str, where: str, order: str = "c.oid") -> str:
-    return f"""
-SELECT 'pg_class'::regclass::oid::int8 AS catalog, c.oid::int8, n.nspname::text AS schema,
-    c.relname::text AS name, pg_get_userbyid(c.relowner)::text AS owner, {sql} AS sql
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_sequence s ON s.seqrelid = c.oid
-WHERE {where} AND c.relpersistence <> 't' AND {USER_SCHEMA} AND {_own("pg_class", "c")}
-ORDER BY {order}"""
-
-
-def _of_type(sql: str, where: str) -> str:
-    return f"""
-SELECT 'pg_type'::regclass::oid::int8 AS catalog, t.oid::int8, n.nspname::text AS schema,
-    t.typname::text AS name, pg_get_userbyid(t.typowner)::text AS owner, {sql} AS sql
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN pg_class tc ON tc.oid = t.typrelid
-WHERE {where} AND {USER_SCHEMA} AND {_own("pg_type", "t")} ORDER BY t.oid"""
-
-
-def _on_table(catalog: str, alias: str, relation: str, *, name: str, sql: str, where: str) -> str:
-    """Objects that hang on a relation; `name` and `sql` are expressions."""
-    return f"""
-SELECT '{catalog}'::regclass::oid::int8 AS catalog, {alias}.oid::int8, n.nspname::text AS schema,
-    ({name})::text AS name, pg_get_userbyid(c.relowner)::text AS owner, {sql} AS sql
-FROM {catalog} {alias} JOIN pg_class c ON c.oid = {alias}.{relation}
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {where} AND c.relpersistence <> 't' AND {USER_SCHEMA} AND {_own("pg_class", "c")}
-ORDER BY {alias}.oid"""
-
-
 def _constraint(types: str) -> str:
-    return _on_table(
+    return on_table(
         "pg_constraint", "k", "conrelid", name="c.relname || ' ' || k.conname",
         sql="format('ALTER TABLE %s%I.%I ADD CONSTRAINT %I %s;', CASE WHEN k.contype = 'c' OR "
         "c.relkind = 'p' THEN '' ELSE 'ONLY ' END, n.nspname, c.relname, k.conname, "
@@ -135,15 +40,15 @@ _SCHEMAS = f"""
 SELECT 'pg_namespace'::regclass::oid::int8 AS catalog, n.oid::int8, NULL AS schema,
     n.nspname::text AS name, pg_get_userbyid(n.nspowner)::text AS owner,
     format('CREATE SCHEMA %I;', n.nspname) AS sql
-FROM pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {_own("pg_namespace", "n")}
+FROM pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {own("pg_namespace", "n")}
 ORDER BY n.oid"""
 
-_ENUM = _of_type(
+_ENUM = of_type(
     "format('CREATE TYPE %I.%I AS ENUM (%s);', n.nspname, t.typname, (SELECT string_agg("
     "quote_literal(enumlabel), ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))",
     "t.typtype = 'e'",
 )
-_DOMAIN = _of_type(
+_DOMAIN = of_type(
     "format('CREATE DOMAIN %I.%I AS %s%s%s%s%s;', n.nspname, t.typname, "
     "format_type(t.typbasetype, t.typtypmod), "
     "(SELECT format(' COLLATE %I.%I', ln.nspname, l.collname) FROM pg_collation l "
@@ -154,13 +59,13 @@ _DOMAIN = _of_type(
     " ORDER BY conname) FROM pg_constraint WHERE contypid = t.oid AND contype = 'c'))",
     "t.typtype = 'd'",
 )
-_COMPOSITE = _of_type(
+_COMPOSITE = of_type(
     "format(E'CREATE TYPE %I.%I AS (%s\\n);', n.nspname, t.typname, (SELECT string_agg(format("
     "E'\\n    %I %s', attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum) "
     "FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped))",
     "t.typtype = 'c' AND tc.relkind = 'c'",
 )
-_RANGE = _of_type(
+_RANGE = of_type(
     "(SELECT format('CREATE TYPE %I.%I AS RANGE (SUBTYPE = %s);', n.nspname, t.typname, "
     "format_type(r.rngsubtype, NULL)) FROM pg_range r WHERE r.rngtypid = t.oid)",
     "t.typtype = 'r'",
@@ -173,7 +78,7 @@ SELECT 'pg_proc'::regclass::oid::int8 AS catalog, p.oid::int8, n.nspname::text A
     p.proname || '(' || coalesce(pg_get_function_identity_arguments(p.oid), '') || ')' AS name,
     pg_get_userbyid(p.proowner)::text AS owner, pg_get_functiondef(p.oid) || ';' AS sql
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE p.prokind IN ({kinds}) AND {USER_SCHEMA} AND {_own("pg_proc", "p")} ORDER BY p.oid"""
+WHERE p.prokind IN ({kinds}) AND {USER_SCHEMA} AND {own("pg_proc", "p")} ORDER BY p.oid"""
 
 
 _AGGREGATE = f"""
@@ -194,7 +99,7 @@ SELECT 'pg_proc'::regclass::oid::int8 AS catalog, p.oid::int8, n.nspname::text A
 FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid
 JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE a.aggkind = 'n' AND a.aggmtransfn = 0 AND a.aggsortop = 0
-  AND {USER_SCHEMA} AND {_own("pg_proc", "p")} ORDER BY p.oid"""
+  AND {USER_SCHEMA} AND {own("pg_proc", "p")} ORDER BY p.oid"""
 
 _OWNED_BY = """
 SELECT 0::int8 AS catalog, s.oid::int8, sn.nspname::text AS schema, s.relname::text AS name,
@@ -218,7 +123,7 @@ JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent
 JOIN pg_namespace pn ON pn.oid = p.relnamespace
 WHERE c.relispartition AND c.relkind IN ('r', 'p') AND {USER_SCHEMA} ORDER BY c.oid"""
 
-_POLICY = _on_table(
+_POLICY = on_table(
     "pg_policy", "y", "polrelid", name="c.relname || ' ' || y.polname",
     sql="format('CREATE POLICY %I ON %I.%I%s FOR %s TO %s%s%s;', y.polname, n.nspname, c.relname, "
     "CASE WHEN y.polpermissive THEN '' ELSE ' AS RESTRICTIVE' END, "
@@ -247,27 +152,29 @@ FROM (
         WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'i' THEN 'INDEX'
         WHEN 'I' THEN 'INDEX' ELSE 'TABLE' END kind) w
     WHERE d.classoid = 'pg_class'::regclass AND {USER_SCHEMA}
-      AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I') AND {_own("pg_class", "c")}
+      AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I')
+      AND NOT (c.relkind IN ('i', 'I') AND c.relispartition) AND {own("pg_class", "c")}
     UNION ALL
     SELECT p.oid, n.nspname::text, 'pg_proc'::regclass, 'ROUTINE ' || p.proname,
         format('ROUTINE %I.%I(%s)', n.nspname, p.proname,
             pg_get_function_identity_arguments(p.oid)), d.description
     FROM pg_description d JOIN pg_proc p ON p.oid = d.objoid
     JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE d.classoid = 'pg_proc'::regclass AND {USER_SCHEMA} AND {_own("pg_proc", "p")}
+    WHERE d.classoid = 'pg_proc'::regclass AND {USER_SCHEMA} AND {own("pg_proc", "p")}
     UNION ALL
     SELECT t.oid, n.nspname::text, 'pg_type'::regclass, 'TYPE ' || t.typname,
         format('%s %I.%I', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, n.nspname,
             t.typname), d.description
     FROM pg_description d JOIN pg_type t ON t.oid = d.objoid
     JOIN pg_namespace n ON n.oid = t.typnamespace
-    WHERE d.classoid = 'pg_type'::regclass AND {USER_SCHEMA} AND {_own("pg_type", "t")}
+    WHERE d.classoid = 'pg_type'::regclass AND {USER_SCHEMA} AND {own("pg_type", "t")}
     UNION ALL
     SELECT k.oid, n.nspname::text, 'pg_constraint'::regclass, 'CONSTRAINT ' || k.conname,
         format('CONSTRAINT %I ON %I.%I', k.conname, n.nspname, c.relname), d.description
     FROM pg_description d JOIN pg_constraint k ON k.oid = d.objoid
     JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE d.classoid = 'pg_constraint'::regclass AND {USER_SCHEMA} AND k.contype <> 'n'
+      AND k.conparentid = 0
     UNION ALL
     SELECT n.oid, NULL, 'pg_namespace'::regclass, 'SCHEMA ' || n.nspname,
         format('SCHEMA %I', n.nspname), d.description
@@ -286,22 +193,22 @@ QUERIES: tuple[DdlQuery, ...] = (
     DdlQuery("FUNCTION", "before_rows", _routine("'f', 'w'")),
     DdlQuery("PROCEDURE", "before_rows", _routine("'p'")),
     DdlQuery("AGGREGATE", "before_rows", _AGGREGATE),
-    DdlQuery("SEQUENCE", "before_rows", _of_class(
+    DdlQuery("SEQUENCE", "before_rows", of_class(
         "format('CREATE %sSEQUENCE %I.%I AS %s %s;', CASE c.relpersistence WHEN 'u' THEN "
         "'UNLOGGED ' ELSE '' END, n.nspname, c.relname, format_type(s.seqtypid, NULL), "
-        + _SEQUENCE_OPTIONS + ")",
+        + SEQUENCE_OPTIONS + ")",
         "c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
         "'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i')",
     )),
-    DdlQuery("TABLE", "before_rows", _TABLES),
+    DdlQuery("TABLE", "before_rows", TABLES),
     DdlQuery("TABLE ATTACH", "before_rows", _ATTACH),
     DdlQuery("SEQUENCE OWNED BY", "before_rows", _OWNED_BY),
-    DdlQuery("VIEW", "before_rows", _of_class(
+    DdlQuery("VIEW", "before_rows", of_class(
         "format(E'CREATE VIEW %I.%I%s AS\\n%s', n.nspname, c.relname, "
         "' WITH (' || array_to_string(c.reloptions, ', ') || ')', pg_get_viewdef(c.oid))",
         "c.relkind = 'v'",
     )),
-    DdlQuery("MATERIALIZED VIEW", "before_rows", _of_class(
+    DdlQuery("MATERIALIZED VIEW", "before_rows", of_class(
         "format(E'CREATE MATERIALIZED VIEW %I.%I%s AS\\n%s\\n  WITH NO DATA;', n.nspname, "
         "c.relname, ' WITH (' || array_to_string(c.reloptions, ', ') || ')', "
         "rtrim(pg_get_viewdef(c.oid), ';'))",
@@ -311,22 +218,27 @@ QUERIES: tuple[DdlQuery, ...] = (
     DdlQuery("INDEX", "after_rows", f"""
 SELECT 'pg_class'::regclass::oid::int8 AS catalog, x.oid::int8, n.nspname::text AS schema,
     x.relname::text AS name, pg_get_userbyid(x.relowner)::text AS owner,
-    pg_get_indexdef(x.oid) || ';' AS sql
+    -- ONLY would leave the index of a partitioned table without those of its partitions.
+    CASE WHEN x.relkind = 'I' THEN format('CREATE %sINDEX %I ON %s;',
+        CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, x.relname,
+        substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON ONLY ',
+            CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, x.relname))))
+    ELSE pg_get_indexdef(x.oid) || ';' END AS sql
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
 JOIN pg_namespace n ON n.oid = x.relnamespace
 WHERE i.indisvalid AND NOT x.relispartition AND c.relpersistence <> 't' AND {USER_SCHEMA}
-  AND {_own("pg_class", "c")} AND NOT EXISTS (SELECT FROM pg_constraint k
+  AND {own("pg_class", "c")} AND NOT EXISTS (SELECT FROM pg_constraint k
     WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
 ORDER BY x.oid"""),
     DdlQuery("CHECK CONSTRAINT", "after_rows", _constraint("'c'")),
     DdlQuery("FK CONSTRAINT", "after_rows", _constraint("'f'")),
-    DdlQuery("STATISTICS", "after_rows", _on_table(
+    DdlQuery("STATISTICS", "after_rows", on_table(
         "pg_statistic_ext", "x", "stxrelid", name="x.stxname",
         sql="pg_get_statisticsobjdef(x.oid) || ';'", where="true")),
-    DdlQuery("RULE", "after_rows", _on_table(
+    DdlQuery("RULE", "after_rows", on_table(
         "pg_rewrite", "w", "ev_class", name="c.relname || ' ' || w.rulename",
         sql="pg_get_ruledef(w.oid)", where="w.rulename <> '_RETURN'")),
-    DdlQuery("TRIGGER", "after_rows", _on_table(
+    DdlQuery("TRIGGER", "after_rows", on_table(
         "pg_trigger", "g", "tgrelid", name="c.relname || ' ' || g.tgname",
         sql="pg_get_triggerdef(g.oid) || ';' || CASE g.tgenabled WHEN 'O' THEN '' ELSE format("
         "E'\\nALTER TABLE %I.%I %s TRIGGER %I;', n.nspname, c.relname, CASE g.tgenabled "
@@ -334,14 +246,14 @@ ORDER BY x.oid"""),
         "g.tgname) END",
         where="NOT g.tgisinternal AND g.tgparentid = 0")),
     DdlQuery("POLICY", "after_rows", _POLICY),
-    DdlQuery("ROW SECURITY", "after_rows", _of_class(
+    DdlQuery("ROW SECURITY", "after_rows", of_class(
         "format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY;', n.nspname, c.relname) || "
         "CASE WHEN c.relforcerowsecurity THEN format(E'\\nALTER TABLE ONLY %I.%I FORCE ROW LEVEL "
         "SECURITY;', n.nspname, c.relname) ELSE '' END",
         "c.relrowsecurity AND c.relkind IN ('r', 'p')",
     )),
     DdlQuery("COMMENT", "after_rows", _COMMENT),
-    DdlQuery("MATERIALIZED VIEW DATA", "after_rows", _of_class(
+    DdlQuery("MATERIALIZED VIEW DATA", "after_rows", of_class(
         "format('REFRESH MATERIALIZED VIEW %I.%I;', n.nspname, c.relname)",
         "c.relkind = 'm' AND c.relispopulated",
     )),
