@@ -36,6 +36,9 @@ Where = str | Mapping[str, str]
 Columns = Mapping[str, Sequence[str]]
 Ddl = Literal["auto", "native", "portable"]
 
+LEDGER = "dbsync_ledger"
+"""The table of an import that was interrupted is no part of the database that it lies in."""
+
 CLONE_COMPRESSION = 1
 """A clone's archive only passes through a pipe: the fastest level costs least in total."""
 
@@ -71,7 +74,7 @@ def export_database(
     from dbsync.pipeline import exporter
 
     options = exporter.ExportOptions(
-        selection=_selection(tables, exclude_tables, columns, where),
+        selection=_selection(tables, (*exclude_tables, LEDGER), columns, where),
         include_schema=include_schema,
         chunk_bytes=chunk_bytes,
         compression_level=compression_level,
@@ -183,7 +186,7 @@ def clone(
     if compression_level is None:
         compression_level = 3 if keep else CLONE_COMPRESSION
     options = exporter.ExportOptions(
-        selection=_selection(tables, exclude_tables, columns, where),
+        selection=_selection(tables, (*exclude_tables, LEDGER), columns, where),
         include_schema=True,
         chunk_bytes=chunk_bytes,
         compression_level=compression_level,

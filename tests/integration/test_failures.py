@@ -271,3 +271,17 @@ def test_two_imports_at_once(archive: Path, pg_url: str) -> None:
     assert pg_query(pg_url, "SELECT count(*) FROM people") == [(3000,)]
     with pytest.raises(psycopg2.Error):
         pg_query(pg_url, "SELECT 1 FROM dbsync_ledger")
+
+
+def test_the_ledger_is_not_exported(archive: Path, pg_url: str, tmp_path: Path) -> None:
+    """What an interrupted import leaves behind does not travel with the database."""
+    pg_query(pg_url, "CREATE TABLE dbsync_ledger (a int); CREATE TABLE kept (a int)")
+    for url in (pg_url, f"sqlite:///{tmp_path / 'a.sqlite'}"):
+        if url != pg_url:
+            sqlite_script(
+                tmp_path / "a.sqlite", "CREATE TABLE dbsync_ledger (a); CREATE TABLE kept (a)"
+            )
+        place = tmp_path / f"{url[:6]}.dbsync.tar"
+        tables = dbsync("export", "--url", url, "--json", place).json()["tables"]
+        assert [table["table"]["name"] for table in tables] == ["kept"]
+        assert b"dbsync_ledger" not in place.read_bytes()
