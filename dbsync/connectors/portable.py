@@ -217,7 +217,7 @@ class _Builder:
             _quoted(column.name),
             native,
             *extra,
-            nullable=column.nullable,
+            nullable=column.nullable and not isinstance(numbered, sa.Identity),
             autoincrement=True if numbered is True else "auto",
             server_default=None if numbered else self._default(column, label),
         )

@@ -163,24 +163,11 @@ class _Portable:
         """Find which native types of the archive the target has: they are used as they are."""
         # An enum of the same name may have other labels, so enums are always made anew.
         texts = {c.native_type for t in self._tables for c in t.columns if not _holds_enum(c.type)}
-        if not texts:
-            return frozenset()
-        values = ", ".join(f"({quote_literal(text)})" for text in sorted(texts))
-        found = asks.rows(
-            f"SELECT v.text FROM (VALUES {values}) v(text) WHERE to_regtype(v.text) IS NOT NULL"
-        )
-        return frozenset(row["text"] for row in found)
+        return _known(asks, texts, "to_regtype")
 
     def _existing_collations(self, asks: Asks) -> frozenset[str]:
         texts = {c.collation for t in self._tables for c in t.columns if c.collation}
-        if not texts:
-            return frozenset()
-        values = ", ".join(f"({quote_literal(text)})" for text in sorted(texts))
-        found = asks.rows(
-            "SELECT v.text FROM (VALUES "
-            f"{values}) v(text) WHERE to_regcollation(v.text) IS NOT NULL"
-        )
-        return frozenset(row["text"] for row in found)
+        return _known(asks, texts, "to_regcollation")
 
     def _type_text(self, table: Table, column: Column) -> tuple[str, str | None]:
         if column.native_type in self._there:
@@ -367,6 +354,21 @@ class _Portable:
         ]
 
 
+def _known(asks: Asks, texts: set[str], function: str) -> frozenset[str]:
+    """Find the texts that the server reads as the name of something it has."""
+    if not texts:
+        return frozenset()
+    values = ", ".join(f"({quote_literal(text)})" for text in sorted(texts))
+    query = f"SELECT v.text FROM (VALUES {values}) v(text) WHERE {function}(v.text) IS NOT NULL"
+    try:
+        return frozenset(row["text"] for row in asks.rows(query))
+    except TargetError:
+        # One that is not even a name fails the whole query.
+        if len(texts) == 1:
+            return frozenset()
+        return frozenset[str]().union(*(_known(asks, {text}, function) for text in texts))
+
+
 def _step(statement: Statement, stage: Stage) -> Step:
     return Step(stage=stage, label=statement.object, sql=statement.sql)
 
@@ -392,10 +394,7 @@ def _sequence_step(sequence: Sequence, name: Name) -> Step:
 def _dialect() -> Dialect:
     from sqlalchemy.dialects.postgresql.base import PGDialect
 
-    dialect = PGDialect(paramstyle="named")
-    # Sessions run with standard_conforming_strings: a backslash is a character like any other.
-    dialect._backslash_escapes = False  # pyright: ignore[reportPrivateUsage]
-    return dialect
+    return PGDialect(paramstyle="named")
 
 
 def _holds_enum(logical: LogicalType) -> bool:

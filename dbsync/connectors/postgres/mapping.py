@@ -145,6 +145,8 @@ def _readable(column: Column, logical: LogicalType, value: str) -> bool:
     """Say whether a default is a value of its column, which engines with loose types allow not."""
     import pyarrow as pa
 
+    if logical.name == "binary":
+        return re.fullmatch(r"\\x(?:[0-9a-f]{2})*", value) is not None
     if logical.name == "json":
         try:
             json.loads(value)

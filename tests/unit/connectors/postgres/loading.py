@@ -41,7 +41,7 @@ def table(
     return Table(
         name=Name(schema, name),
         columns=tuple(replace(c, exceptions=fields[c.name]) for c in columns),
-        primary_key=Key(columns=tuple(key)) if key else None,
+        **({"primary_key": Key(columns=tuple(key))} if key else {}),
         **more,
     )
 

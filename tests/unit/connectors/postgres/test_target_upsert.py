@@ -79,7 +79,7 @@ def test_an_equal_value_of_another_form_is_taken_over(pg_url: str) -> None:
 
 
 def test_a_null_key_is_refused_before_anything_of_the_chunk(pg_url: str) -> None:
-    """NULL in the key names table, column and count; earlier chunks stay, this one leaves nothing."""
+    """NULL in the key names table, column and count, and the chunk leaves nothing."""
     run(pg_url, OLD)
     of = table("t", column("id"), column("a", TEXT), column("b", TEXT))
     rows = {"t": [[(2, "x", "y")], [(3, "x", "y"), (None, "x", "y")]]}
@@ -153,7 +153,7 @@ def test_a_chosen_key_must_be_unique_and_not_null(pg_url: str) -> None:
 
 
 def test_a_table_without_a_key_is_refused_while_it_holds_rows(pg_url: str) -> None:
-    """Without a key rows cannot be told apart: refused with the choices; empty tables are loaded."""
+    """Rows that cannot be told apart are refused with the choices; empty tables are loaded."""
     run(pg_url, "CREATE TABLE t (id bigint, a text, b text)")
     load(pg_url, database(T), {"t": [[(1, "x", "y")]]})
     with pytest.raises(LossError, match=r"table public\.t holds rows and has no primary key") as e:
@@ -191,7 +191,7 @@ def test_partitioned_tables_count_new_and_known_rows(pg_url: str, pg16_url: str)
 
 
 def test_generated_and_identity_columns(pg_url: str) -> None:
-    """Computed columns are left to the database; GENERATED ALWAYS numbers are written as they are."""
+    """Computed columns are left to the database; GENERATED ALWAYS numbers are written."""
     run(
         pg_url,
         "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text, "

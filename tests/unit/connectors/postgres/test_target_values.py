@@ -62,8 +62,12 @@ CASES = [
     (
         T(name="numeric"),
         "numeric",
-        [("1" * 1000 + "." + "3" * 1000, "1" * 1000 + "." + "3" * 1000), ("1.5000", "1.5000")]
-        + [(Literal("Infinity"), "Infinity"), ("NaN", "NaN")],
+        [
+            ("1" * 1000 + "." + "3" * 1000, "1" * 1000 + "." + "3" * 1000),
+            ("1.5000", "1.5000"),
+            (Literal("Infinity"), "Infinity"),
+            ("NaN", "NaN"),
+        ],
     ),
     (TEXT, "text", [("", ""), ("a\nb\\N\t'\"%s :x", "a\nb\\N\t'\"%s :x"), ("😀" * 3, "😀" * 3)]),
     (T(name="string", length=5), "character varying(5)", [("äöüß ", "äöüß "), ("", "")]),
