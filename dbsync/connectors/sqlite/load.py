@@ -48,6 +48,7 @@ class SqliteLoad:
         self._encoding = "UTF-8"
         self._tables: dict[str, RawTable] = {}
         self._made_file = False
+        self._resting: list[Step] = []
 
     def __enter__(self) -> SqliteLoad:
         self._lock = ImportLock(self._location.path)
@@ -130,12 +131,28 @@ class SqliteLoad:
             connection.execute(step.sql, doing=f"create {step.label}")
 
     def _empty_tables(self, connection: Connection) -> None:
-        """Empty what is overwritten, and what a new virtual table has put into its own tables."""
+        """Empty what is overwritten, and what a new virtual table has put into its own tables.
+
+        Triggers of overwritten tables are dropped until the end of the transaction: what they
+        would do for each row is in the archive already.
+        """
+        for table in self._plan.tables:
+            if table.action == "overwrite":
+                self._rest_triggers(connection, table.target.name)
         for table in self._plan.tables:
             fresh_shadow = table.action == "create" and "shadow_of" in table.source.details
             if table.action == "overwrite" or fresh_shadow:
                 name = table.target.name
                 connection.execute(f"DELETE FROM {quote(name)}", doing=f"empty table {name}")
+
+    def _rest_triggers(self, connection: Connection, table: str) -> None:
+        found = connection.rows(
+            "SELECT name, sql FROM sqlite_master WHERE type='trigger'"
+            f" AND tbl_name={literal(table)} COLLATE NOCASE ORDER BY rowid"
+        )
+        for name, sql in found:
+            self._resting.append(Step(kind="TRIGGER", name=str(name), sql=str(sql)))
+            connection.execute(f"DROP TRIGGER {quote(str(name))}", doing=f"empty table {table}")
 
     def _count_violations(self, connection: Connection) -> None:
         for table in self._plan.tables:
@@ -196,7 +213,7 @@ class SqliteLoad:
             yield "indexes", step.name
             self._make(connection, step)
         yield from self._check_foreign_keys(connection)
-        for step in self._steps.objects:
+        for step in (*self._resting, *self._steps.objects):
             yield "objects", step.name
             self._make(connection, step)
         yield from self._set_sequences(connection)

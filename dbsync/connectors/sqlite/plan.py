@@ -53,6 +53,7 @@ def make_plan(database: Database, options: ImportOptions, state: State) -> tuple
             hint="create the tables first, or let the import do it with --include-schema",
         )
     _require_no_view(plans, state.catalog)
+    losses += _firing(plans, state.catalog)
     made = {plan.source.name for plan in plans if plan.action == "create"}
     steps = make_steps(
         database, options.ddl, made, names, state.catalog, resuming=bool(state.earlier)
@@ -156,6 +157,20 @@ def _require_columns(table: Table, raw: RawTable) -> None:
             " is not in the archive",
             hint="give the column a default, or drop its NOT NULL",
         )
+
+
+def _firing(plans: list[TablePlan], catalog: Catalog) -> list[Loss]:
+    """Tell which triggers fire for imported rows; those of overwritten tables rest meanwhile."""
+    appended = {folded(p.target.name): p.target for p in plans if p.action == "append"}
+    return [
+        Loss(
+            object=f"trigger {other.name}",
+            reason=f"exists on table {other.table} and fires for the rows that are written there",
+            severity="changed",
+        )
+        for other in catalog.others
+        if other.kind == "TRIGGER" and folded(other.table) in appended
+    ]
 
 
 def _require_no_view(plans: list[TablePlan], catalog: Catalog) -> None:

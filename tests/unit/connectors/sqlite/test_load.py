@@ -253,3 +253,31 @@ def test_the_ledger_is_not_exported(tmp_path: Path) -> None:
     load(tmp_path / "b.db", database, batches, stop_after=1)
     again, _ = read(tmp_path / "b.db")
     assert {table.name.name for table in again.tables} == {"keyed", "keyless"}
+
+
+def test_triggers_of_existing_tables(tmp_path: Path) -> None:
+    """Overwriting does not fire triggers and keeps them; appending fires them and says so."""
+    script = (
+        "CREATE TABLE t (v); CREATE TABLE log (v);"
+        "CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END;"
+        "CREATE TRIGGER td AFTER DELETE ON t BEGIN INSERT INTO log VALUES ('gone'); END;"
+        "INSERT INTO t VALUES (1), (2);"
+    )
+    source = make(tmp_path / "a.db", script)
+    target = make(tmp_path / "b.db", script + "INSERT INTO t VALUES (3);")
+    copy(source, target, existing="overwrite")
+    assert dump(target) == dump(source)
+    moved = copy(source, target, on_conflict="error", ddl="none")
+    assert {loss.object for loss in moved.plan.losses} == {"trigger tr", "trigger td"}
+    assert query(target, "SELECT count(*) FROM log") == [(6,)]
+
+
+def test_broken_rows_of_before_are_remembered(tmp_path: Path) -> None:
+    """A run that goes on does not take for its own what was broken before the first one."""
+    script = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p INT REFERENCES p (id));"
+    source = make(tmp_path / "a.db", script + "INSERT INTO c VALUES (NULL);")
+    target = make(tmp_path / "b.db", script + "INSERT INTO c VALUES (99);")
+    database, batches = read(source)
+    load(target, database, batches, stop_after=0, on_conflict="error")
+    assert load(target, database, batches, on_conflict="error").plan.resuming
+    assert query(target, "SELECT count(*) FROM c") == [(2,)]

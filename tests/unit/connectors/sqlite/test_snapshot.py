@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dbsync.connectors.base import Partition
-from dbsync.connectors.sqlite import open_source
+from dbsync.connectors.sqlite import open_source, open_target
 from dbsync.errors import ConflictError, SourceError, UsageError
 from dbsync.model.schema import Name
 from dbsync.model.selection import Selection
@@ -269,3 +269,14 @@ def test_check_tells_the_journal_mode(tmp_path: Path) -> None:
     assert items["integrity"].ok
     assert "wal" in items["consistency"].found
     assert query(path, "SELECT count(*) FROM t") == [(0,)]
+
+
+def test_immutable(tmp_path: Path) -> None:
+    """A database on a medium that never changes is read without locks, and cannot be a target."""
+    path = make(tmp_path / "a.db", "PRAGMA journal_mode = wal; CREATE TABLE t (v)")
+    source = open_source(f"{url(path)}?immutable=1", jobs=2)
+    with source.snapshot(Selection()) as snapshot:
+        assert [table.name.name for table in snapshot.database.tables] == ["t"]
+    assert listing(tmp_path) == ["a.db"]
+    with pytest.raises(UsageError, match="immutable"):
+        open_target(f"{url(path)}?immutable=1")
