@@ -182,7 +182,7 @@ def _key_range(layout: Layout, data: pa.Table) -> tuple[str | None, str | None]:
     ordered = pa.types.is_integer(kind) or kind == pa.string() or pa.types.is_date(kind)
     if not (ordered or pa.types.is_timestamp(kind)):
         return None, None
-    if values.null_count or column.exceptions in data.column_names:
+    if values.null_count:  # a value beyond the column's type is NULL here
         return None, None
     bounds = pc.min_max(values)
     low, high = (_text(bounds[part]) for part in ("min", "max"))

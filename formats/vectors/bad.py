@@ -224,6 +224,27 @@ def _entry(**changes: Any) -> Callable[[Forge], None]:
     return edit
 
 
+def _head_entry(work: Forge) -> None:
+    """The catalog gives the head another digest, and the manifest repeats it."""
+    work.edit_entries = lambda entries: [
+        msgspec.structs.replace(entries[0], sha256="f" * 64), *entries[1:]
+    ]
+
+
+def _lists_itself(work: Forge) -> None:
+    work.edit_entries = lambda entries: [
+        *entries, forge.CatalogEntry(path="catalog.parquet", size=10, sha256="f" * 64)
+    ]  # fmt: skip
+
+
+def _only_head(work: Forge) -> None:
+    work.members = [m for m in work.members if not m.path.startswith("tables/")]
+
+
+def _no_rows() -> bytes:
+    return _parquet(pa.table({"id": pa.array([], pa.int64())}))
+
+
 def _forgotten(work: Forge) -> None:
     work.edit_entries = lambda entries: [e for e in entries if e.chunk != 2]
 
@@ -435,12 +456,19 @@ _FORGED: list[tuple[Any, ...]] = [
     ("E_ORDER", "order-gap", "chunk 3 follows chunk 1", _gap),
     ("E_ORDER", "order-chunk-first", "a chunk before its schema", _chunk_before_schema),
     ("E_ORDER", "order-no-schema", "a planned table without a schema", _no_schema),
+    ("E_ORDER", "order-no-schema-no-rows", "neither schema nor rows of a planned table",
+     _only_head),
+    ("E_ORDER", "order-catalog", "a catalog that lists itself", _lists_itself),
     ("E_ORDER", "order-unplanned", "a chunk of a table that the head does not plan", _unplanned),
     ("E_ORDER", "order-unknown", "a member that version 1 does not have", _renamed("notes.txt")),
     ("E_CATALOG_MISMATCH", "catalog-size", "the catalog gives a chunk another size",
      _entry(size=10)),
     ("E_CATALOG_MISMATCH", "catalog-digest", "the catalog gives a chunk another digest",
      _entry(sha256="0" * 64)),
+    ("E_CATALOG_MISMATCH", "catalog-number", "the catalog gives a chunk another number",
+     _entry(chunk=9)),
+    ("E_CATALOG_MISMATCH", "catalog-head", "the catalog gives the head another digest",
+     _head_entry),
     ("E_CATALOG_MISMATCH", "catalog-missing", "the catalog leaves a chunk out", _forgotten),
     ("E_CATALOG_MISMATCH", "manifest-chunks", "the manifest counts another number of chunks",
      _manifest(lambda m: m.update(chunks=7))),
@@ -448,6 +476,9 @@ _FORGED: list[tuple[Any, ...]] = [
      _manifest(lambda m: m.update(archive_id="another"))),
     ("E_ROWCOUNT", "rowcount-manifest", "the manifest counts another number of rows",
      _manifest(_one_more_row)),
+    ("E_ROWCOUNT", "rowcount-total", "the manifest's total is another number of rows",
+     _manifest(lambda m: m.update(rows=6))),
+    ("E_ROWCOUNT", "rowcount-zero", "a chunk without rows", _chunk(_no_rows())),
     ("E_ROWCOUNT", "rowcount-chunk", "a chunk has another number of rows than the catalog says",
      _wrong_rows),
     ("E_SCHEMA_MISMATCH", "schema-type", "a chunk's column has another type",
@@ -466,6 +497,8 @@ _FORGED: list[tuple[Any, ...]] = [
      _trailer(manifest_offset=1536)),
     ("E_TRAILER_INVALID", "trailer-other", "the trailer of another archive",
      _trailer(archive_id="another")),
+    ("E_CHECKSUM", "trailer-digest", "the trailer gives the manifest another digest",
+     _trailer(manifest_sha256="f" * 64)),
     ("E_TRUNCATED", "trailer-size", "the trailer speaks of a longer archive",
      _trailer(archive_size=1 << 40), "E_TRAILER_INVALID"),
 ]  # fmt: skip

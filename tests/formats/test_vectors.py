@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from dbsync.archive import Archive, open_archive, open_stream, open_unpacked
+from dbsync.archive import Archive, open_archive, open_stream, open_unpacked, verify_archive
 from dbsync.errors import ArchiveError
 
 FORMATS = Path(__file__).resolve().parents[2] / "formats"
@@ -132,6 +132,23 @@ def test_duckdb_reads_values(tmp_path):
         ("-2.50", None, None, "text"),
         (None, None, None, None),
     ]
+
+
+def test_a_wrong_row_count_is_found_before_decoding():
+    """A chunk is not handed out if its footer contradicts the catalog."""
+    data = (VECTORS / "bad" / "rowcount-chunk.dbsync.tar").read_bytes()
+    chunk = next(opened(data, "random").chunks())
+    with pytest.raises(ArchiveError, match="E_ROWCOUNT"):
+        chunk.load()
+
+
+def test_members_that_this_version_does_not_know_are_verified():
+    """Damage in an extra member is found by verification, though nothing else reads it."""
+    data = bytearray((VECTORS / "good" / "minor-version.dbsync.tar").read_bytes())
+    assert verify_archive(opened(bytes(data), "random")).rows == 5
+    data[data.index(b'{"items":"blue"}') + 5] ^= 1
+    with pytest.raises(ArchiveError, match=r"E_CHECKSUM.*extra/colours"):
+        verify_archive(opened(bytes(data), "random"))
 
 
 def test_each_error_name_has_a_vector_and_a_line():

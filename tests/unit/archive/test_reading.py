@@ -203,6 +203,12 @@ def test_every_limit_holds(mode, limits):
         verify_archive(opened(small(), mode, limits))
 
 
+def test_a_stream_without_end_is_bounded():
+    """Members are counted as they come, not only when a catalog arrives."""
+    with pytest.raises(ArchiveError, match="E_LIMIT"):
+        open_stream(io.BytesIO(small()), limits=Limits(max_members=2))
+
+
 def unpacked(data: bytes) -> dict[str, bytes]:
     """Unpack with the standard library."""
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -242,6 +248,11 @@ def test_the_unpacked_form_with_something_wrong():
                 files[path] = new
             with pytest.raises(ArchiveError) as error:
                 verify_archive(open_folder(files))
+            listed = path.endswith(".parquet") and path.startswith("tables/")
             if change == "missing":
                 assert error.value.code == "E_INCOMPLETE", path
+            if listed and change == "short":
+                assert error.value.code == "E_TRUNCATED", path
+            if listed and change == "long":
+                assert error.value.code == "E_CATALOG_MISMATCH", path
             assert error.value.hint

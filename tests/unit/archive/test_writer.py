@@ -6,7 +6,9 @@ import io
 import subprocess
 import sys
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import pytest
@@ -88,7 +90,15 @@ def test_the_connectors_consistency_is_accepted():
 @pytest.mark.parametrize("mode", ["random", "stream"])
 def test_many_threads_write_one_archive(mode):
     """Chunks added by eight threads are numbered without gaps, and every row comes back."""
-    out = io.BytesIO()
+
+    class Yielding(io.BytesIO):
+        """Lets another thread run before each write, so that a missing lock shows."""
+
+        def write(self, data: Any) -> int:
+            time.sleep(0)
+            return super().write(data)
+
+    out = Yielding()
     writer = start(out, database(ITEMS, NOTES))
 
     def work(number: int) -> None:
