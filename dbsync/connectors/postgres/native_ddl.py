@@ -1,7 +1,8 @@
 """DDL that the server itself writes, as queries: what stands in for pg_dump where there is none.
 
-What lives here: one query for each kind of object. Must not know: order, dependencies, which tables are chosen. All run under
-``search_path = pg_catalog``, so that names come back qualified. ``%`` belongs to format().
+What lives here: one query for each kind of object. Must not know: order, dependencies, which
+tables are chosen. All run under ``search_path = pg_catalog``, so that names come back qualified.
+``%`` belongs to format().
 """
 
 from __future__ import annotations
