@@ -74,8 +74,13 @@ def plan_import(
         plan = target.prepare(database, options)
     if options.ddl != "none":
         # What the source could not put into the archive will not reach this database either.
+        # Native DDL brings back what the source could only note as carried in another form.
         known = {loss.object for loss in plan.losses}
-        inherited = tuple(loss for loss in database.losses if loss.object not in known)
+        inherited = tuple(
+            loss
+            for loss in database.losses
+            if loss.object not in known and (options.ddl != "native" or loss.severity == "lost")
+        )
         plan = replace(plan, losses=inherited + plan.losses)
     on_event(
         Planned(
