@@ -63,6 +63,19 @@ class RangeReader(StreamReader):
         self._at += count
         return count
 
+    def readall(self) -> bytes:
+        """Read what is left of the range in as few calls as the system allows."""
+        pieces: list[bytes] = []
+        try:
+            while self._at < self._end:
+                pieces.append(os.pread(self._file, self._end - self._at, self._at))
+                if not pieces[-1]:
+                    break
+                self._at += len(pieces[-1])
+        except OSError as error:
+            raise storage_error(error, "read", self._path) from error
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     def seekable(self) -> bool:
         """Answer yes."""
         return True
