@@ -12,7 +12,9 @@ from scripts.benchmark.report import machine
 
 def main() -> None:
     """Run one family of contests and print its tables."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measure dbsync beside other tools, in turn."
+    )
     parser.add_argument("family", choices=["postgres", "sqlite", "memory"])
     parser.add_argument("--rows", type=int, default=1_000_000, help="of each table")
     parser.add_argument("--repeat", type=int, default=3, help="the median of so many runs counts")

@@ -23,7 +23,8 @@ def machine() -> str:
     memory = next((x.split()[1] for x in _lines(Path("/proc/meminfo")) if "MemTotal" in x), "0")
     packages = ", ".join(f"{name} {version(name)}" for name in ("dbsync", "pyarrow", "duckdb"))
     return (
-        f"{os.cpu_count()} CPUs ({model}), {int(memory) // 1_000_000} GB memory, "
+        f"{os.cpu_count()} CPUs ({model}), load {os.getloadavg()[0]:.1f} at the start, "
+        f"{int(memory) // 1_000_000} GB memory, "
         f"Python {platform.python_version()}, {packages}"
     )
 
