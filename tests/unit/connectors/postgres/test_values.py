@@ -208,6 +208,37 @@ def test_types_decoded_by_the_driver_are_exact(
             assert _same(kind, expected, value), (kind, expected, value)
 
 
+def test_values_beyond_their_arrow_type_are_literal_exceptions(
+    connection: psycopg2.extensions.connection, pg_url: str
+) -> None:
+    """Infinities, 24:00, timestamps past 64 bits and NaN are NULL with their text beside them."""
+    _fill(connection, [(kind, values) for kind, values, _, _ in DIRECT])
+    with snapshot(pg_url) as snap:
+        table = snap.database.table(public("t"))
+        (batch,) = batches(snap, table)
+    found: dict[str, set[str]] = {}
+    for n, (kind, *_) in enumerate(DIRECT):
+        column = table.column(f"c{n}")
+        if column.exceptions in batch.schema.names:
+            special = [e for e in batch.column(column.exceptions).to_pylist() if e is not None]
+            assert {e["kind"] for e in special} == {"literal"}
+            assert batch.column(f"c{n}").null_count >= len(special)
+            found[kind] = {e["value"].decode() for e in special}
+    assert found == {
+        "date": {"infinity", "-infinity"},
+        "time": {"24:00:00"},
+        "timestamp": {
+            "infinity", "-infinity", "294276-12-31 23:59:59.999999", "294247-01-10 04:00:54.775808",
+        },
+        "timestamptz": {
+            "infinity", "-infinity", "294276-12-31 23:59:59.999999+00",
+            "294247-01-10 04:00:54.775808+00",
+        },
+        "numeric(10,2)": {"NaN"},
+        "numeric(38,10)": {"NaN"},
+    }  # fmt: skip
+
+
 def test_all_other_types_travel_as_the_servers_text(
     connection: psycopg2.extensions.connection, pg_url: str
 ) -> None:
