@@ -278,7 +278,7 @@ def foreign_key_groups(tables: Iterable[Table]) -> list[list[Name]]:
     """Order tables so that referred ones come first; members of a cycle share a group."""
     pending = {t.name: {fk.referred for fk in t.foreign_keys} - {t.name} for t in tables}
     for needs in pending.values():
-        needs &= pending.keys()
+        needs.intersection_update(pending)
     groups: list[list[Name]] = []
     while pending:
         ready = sorted(name for name, needs in pending.items() if not needs)

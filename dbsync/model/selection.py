@@ -59,5 +59,5 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def matches(pattern: str, name: Name) -> bool:
-    """Say whether a glob (``*``, ``?``, ``[...]``; case matters) fits ``name`` or ``schema.name``."""
+    """Say whether a glob (``*``, ``?``, ``[...]``; with case) fits ``name`` or ``schema.name``."""
     return fnmatchcase(name.name, pattern) or fnmatchcase(str(name), pattern)

@@ -6,7 +6,7 @@ version. Must not know: databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -20,7 +20,7 @@ ArchiveLocation = str | BinaryIO
 
 
 @contextmanager
-def reading(archive: ArchiveLocation, *, database: str | None = None) -> Iterator[Archive]:
+def reading(archive: ArchiveLocation, *, database: str | None = None) -> Generator[Archive]:
     """Open an archive; the context keeps its stream open.
 
     A path or URL is read at random, ``-`` and file objects as a stream. A location that ends in
@@ -41,7 +41,7 @@ def reading(archive: ArchiveLocation, *, database: str | None = None) -> Iterato
 
 
 @contextmanager
-def random_access(location: Location) -> Iterator[Archive]:
+def random_access(location: Location) -> Generator[Archive]:
     """Open an archive for ranged reads, all of them from the version that was there at first."""
     info = location.storage.stat(location.key)
 

@@ -14,11 +14,7 @@ import msgspec
 from dbsync.model.schema import Loss, Name
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
-    """Common configuration: every event is one JSON object whose ``event`` names its kind."""
-
-
-class Planned(_Event):
+class Planned(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """The plan is made; nothing is written yet. Rows and bytes are estimates, where known."""
 
     command: str
@@ -29,21 +25,21 @@ class Planned(_Event):
     resuming: bool = False
 
 
-class StageStarted(_Event):
+class StageStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """A step of an import begins, on the object that it names."""
 
     stage: str
     object: str = ""
 
 
-class ChunkWritten(_Event):
+class ChunkWritten(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """The rows of a chunk have been sent to the database and are about to be committed."""
 
     table: Name
     chunk: int
 
 
-class ChunkDone(_Event):
+class ChunkDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """A chunk is in the archive, or its rows are committed."""
 
     table: Name
@@ -55,14 +51,14 @@ class ChunkDone(_Event):
     """An earlier run had committed it; it was not loaded again."""
 
 
-class TableDone(_Event):
+class TableDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """Every row of a table has arrived."""
 
     table: Name
     rows: int
 
 
-class Finished(_Event):
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """The run is complete."""
 
     rows: int

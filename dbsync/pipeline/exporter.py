@@ -119,11 +119,10 @@ class _Export:
         self._bytes: Counter[Name] = Counter()
         self._chunks: Counter[Name] = Counter()
         self._open: Counter[Name] = Counter()
-        consistency = snapshot.consistency
         self._writer = ArchiveWriter(
             write,
             database=snapshot.database,
-            consistency=msgspec.structs.asdict(consistency),
+            consistency=snapshot.consistency,
             include_schema=options.include_schema,
         )
         self._executor = ThreadExecutor(options.jobs)

@@ -35,7 +35,8 @@ STAGES = [
 ]
 SCRIPT = f"""
 CREATE TABLE parent (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
-CREATE TABLE child (id integer PRIMARY KEY AUTOINCREMENT, parent_id integer REFERENCES parent (id), v real);
+CREATE TABLE child (id integer PRIMARY KEY AUTOINCREMENT,
+  parent_id integer REFERENCES parent (id), v real);
 CREATE TABLE log (line text, n integer);
 CREATE INDEX log_n ON log (n);
 CREATE VIEW names AS SELECT name FROM parent;
