@@ -111,7 +111,8 @@ def test_a_session_is_pinned_whatever_the_database_says(pg18: PostgresServer, pg
         "timestamptz '2024-01-01 00:00+00', current_setting('search_path'), "
         "current_setting('statement_timeout'), current_setting('transaction_timeout'), "
         "current_setting('idle_in_transaction_session_timeout'), "
-        "current_setting('row_security'), current_setting('client_encoding'), current_setting('application_name'))"
+        "current_setting('row_security'), current_setting('client_encoding'), "
+        "current_setting('application_name'))"
     )
     expected = (
         r"2024-02-01|1 mon -1 days|0.30000000000000004|\x00|2024-01-01 00:00:00+00|pg_catalog"

@@ -158,6 +158,8 @@ def test_pg_dump_brings_everything_back(
     assert without_mapping != original
     assert _ddl(pg18, target) == without_mapping
     assert "mapped-secret" not in repr(database)
+    tables = {table.name for table in database.tables}
+    assert {item.table for item in database.native} <= tables | {None}
     assert [loss.object for loss in database.losses] == [
         "rows of foreign table public.distant",
         "user mapping of postgres for server far",
