@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from dbsync.archive import Archive, ChunkRef, decode_chunk
+from dbsync.archive import Archive, ChunkRef
 from dbsync.connectors.base import (
     ChunkId,
     Counts,
@@ -206,12 +206,13 @@ class _Rows:
             return
         name = plan.source.name
         if (name, chunk.number) in self._done:
-            self._skip(chunk, plan)
+            with self._lock:
+                self._resumed += 1
+            self._finish_chunk(chunk, name, chunk.rows or 0, resumed=True)
             return
-        data = chunk.load()
         rows = 0
         with writers.borrow(plan) as writer:
-            for batch in decode_chunk(plan.source, data):
+            for batch in chunk.batches():
                 writer.write(batch)
                 rows += batch.num_rows
             self._emit(ChunkWritten(table=name, chunk=chunk.number))
@@ -219,14 +220,6 @@ class _Rows:
         with self._lock:
             self._counts[name] = _add(self._counts[name], counts)
         self._finish_chunk(chunk, name, rows)
-
-    def _skip(self, chunk: ChunkRef, plan: TablePlan) -> None:
-        rows = chunk.rows
-        if rows is None:  # a pipe tells its counts only at the end
-            rows = sum(batch.num_rows for batch in decode_chunk(plan.source, chunk.load()))
-        with self._lock:
-            self._resumed += 1
-        self._finish_chunk(chunk, plan.source.name, rows, resumed=True)
 
     def _finish_chunk(
         self, chunk: ChunkRef, name: Name, rows: int, *, resumed: bool = False
