@@ -107,7 +107,8 @@ def fill_postgres(dsn: str, table: str, count: int) -> None:
             writer.writerow(["" if value is None else value for value in row])
         block.seek(0)
         cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT csv)", block)
-        cursor.execute(_copies(table, count, "{} + make_interval(days => {})"))
+        for statement in _copies(table, count, "{} + make_interval(days => {})"):
+            cursor.execute(statement)
         connection.commit()
         connection.autocommit = True
         cursor.execute(f"VACUUM (ANALYZE, FREEZE) {table}")
@@ -124,7 +125,8 @@ def fill_sqlite(path: str, table: str, count: int) -> None:
         )
         suffix = "+00:00" if table == "orders" else ""
         shifted = f"strftime('%Y-%m-%d %H:%M:%f', {{}}, {{}} || ' days') || '{suffix}'"
-        connection.execute(_copies(table, count, shifted))
+        for statement in _copies(table, count, shifted):
+            connection.execute(statement)
         connection.commit()
 
 
@@ -145,19 +147,18 @@ def _sqlite_value(value: object) -> object:
     return str(value) if isinstance(value, date | uuid.UUID) else value
 
 
-def _copies(table: str, count: int, shifted: str) -> str:
+def _copies(table: str, count: int, shifted: str) -> Iterator[str]:
+    """Yield one INSERT for each further block: equal rows must not stand side by side, or they
+    would compress away."""
     names = [column.split()[0] for column in COLUMNS[table]]
-    wanted = {
-        "id": f"t.id + n.n * {BLOCK}",
-        MOMENT[table]: shifted.format(f"t.{MOMENT[table]}", "n.n"),
-    }
-    values = ", ".join(wanted.get(name, f"t.{name}") for name in names)
-    numbers = f"SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count // BLOCK}"
-    return (
-        f"WITH RECURSIVE n(n) AS ({numbers})"
-        f" INSERT INTO {table} SELECT {values} FROM n CROSS JOIN {table} t"
-        f" WHERE t.id <= {BLOCK} AND t.id + n.n * {BLOCK} <= {count}"
-    )
+    for number in range(1, -(-count // BLOCK)):
+        first = number * BLOCK
+        wanted = {"id": f"id + {first}", MOMENT[table]: shifted.format(MOMENT[table], number)}
+        values = ", ".join(wanted.get(name, name) for name in names)
+        yield (
+            f"INSERT INTO {table} SELECT {values} FROM {table}"
+            f" WHERE id <= {min(BLOCK, count - first)} ORDER BY id"
+        )
 
 
 if __name__ == "__main__":
