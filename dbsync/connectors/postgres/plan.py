@@ -7,104 +7,22 @@ what cannot work. Must not know: how it is carried out (`load`, `write`, `finali
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.postgres import ledger as ledgers
-from dbsync.connectors.postgres.ddl import SchemaSteps, Step, portable_steps
-from dbsync.connectors.postgres.existing import (
-    TargetTable,
-    read_empty,
-    read_references,
-    read_tables,
-)
-from dbsync.connectors.postgres.fit import check_fit, choose_key, needs_staging, promises_unique
+from dbsync.connectors.postgres.ddl import portable_steps
+from dbsync.connectors.postgres.existing import TargetTable, read_references, read_tables
 from dbsync.connectors.postgres.order import LoadOrder, order_tables
 from dbsync.connectors.postgres.positions import attached_sequences
+from dbsync.connectors.postgres.prepared import Earlier, Prepared, read_earlier
 from dbsync.connectors.postgres.replay import native_steps
 from dbsync.connectors.postgres.session import Asks
-from dbsync.errors import ConflictError, TargetError, UsageError
-from dbsync.model.schema import Database, Loss, Name, Table
-from dbsync.model.selection import matches
-
-Action = Literal["create", "append", "overwrite", "skip"]
-Mode = Literal["insert", "skip", "update", "merge"]
-
-
-class _TableLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A table in the ledger: what was decided when the import began."""
-
-    source: Name
-    target: Name
-    action: Action
-    mode: Mode
-    key: tuple[str, ...]
-    ordered: bool
-
-
-class _StepLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A step in the ledger."""
-
-    when: Literal["before", "after"]
-    number: int
-    step: Step
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A plan with what only this connector needs to carry it out.
-
-    `done` are the labels of steps that an earlier run has committed. `ledger` is None where there
-    is none: under a single transaction, or without the right to create it.
-    """
-
-    database: Database
-    options: ImportOptions
-    plan: ImportPlan
-    order: LoadOrder
-    before: tuple[Step, ...]
-    after: tuple[Step, ...]
-    done: frozenset[str]
-    ledger: ledgers.Place | None
-    sequence_names: Mapping[Name, Name]
-
-    def lines(self) -> list[ledgers.Line]:
-        """Write down the plan, for a later run to go on with."""
-        listed = [ledgers.Line(item="options", kind="options", detail=_options_text(self.options))]
-        for number, table in enumerate(self.plan.tables):
-            detail = _TableLine(
-                source=table.source.name,
-                target=table.target,
-                action=table.action,
-                mode=table.mode,
-                key=table.key,
-                ordered=table.ordered,
-            )
-            item = f"table {number:06d}"
-            listed.append(ledgers.Line(item=item, kind="table", detail=ledgers.encode(detail)))
-        for when, steps in (("before", self.before), ("after", self.after)):
-            for number, step in enumerate(steps):
-                detail = ledgers.encode({"when": when, "number": number, "step": step})
-                listed.append(ledgers.Line(item=step_item(step), kind="step", detail=detail))
-        return listed
-
-
-def step_item(step: Step) -> str:
-    """Name the line of a step."""
-    return f"step {step.label}"
-
-
-@dataclass
-class _Earlier:
-    """What the ledger says of an earlier run of the same import."""
-
-    tables: dict[Name, _TableLine]
-    before: list[Step]
-    after: list[Step]
-    done: set[str]
+from dbsync.connectors.postgres.steps import SchemaSteps
+from dbsync.connectors.postgres.tables import TablePlans
+from dbsync.errors import TargetError
+from dbsync.model.schema import Database, Loss, Name
 
 
 class Planner:
@@ -130,9 +48,12 @@ class Planner:
         self._refuse_read_only()
         names = self._target_names()
         place = None if self._options.single_transaction else ledgers.find(self._asks)
-        earlier = self._earlier(place)
+        earlier = read_earlier(self._asks, place, self._database, self._options, self._schema_name)
         existing = read_tables(self._asks, [*names.values()])
-        plans, staging = self._tables(names, existing, earlier)
+        tables = TablePlans(self._asks, self._database, self._options)
+        tables.decide(names, existing, earlier)
+        plans = tables.plans
+        self._losses += tables.losses
         there = {p.source.name: existing[p.target] for p in plans if p.target in existing}
         order = self._order(plans, there)
         plans = [
@@ -142,7 +63,7 @@ class Planner:
             for p in plans
         ]
         steps = self._schema(plans, names, earlier)
-        if staging and not self._may_stage():
+        if tables.staging and not self._may_stage():
             raise TargetError(
                 "this role may not create temporary tables, through which these rows must go",
                 hint="GRANT TEMPORARY ON DATABASE to it",
@@ -177,6 +98,7 @@ class Planner:
         return Prepared(
             database=self._database,
             options=self._options,
+            schema=self._schema_name,
             plan=plan,
             order=order,
             before=steps.before,
@@ -209,15 +131,15 @@ class Planner:
 
     def _target_names(self) -> dict[Name, Name]:
         names: dict[Name, Name] = {}
+        taken: dict[Name, Name] = {}
         for table in self._database.tables:
-            target = self._mapped(table.name)
-            for other, taken in names.items():
-                if taken == target:
-                    raise TargetError(
-                        f"tables {other} and {table.name} would both become {target}",
-                        hint="import them one after the other with --tables, or without --schema",
-                    )
-            names[table.name] = target
+            target = names[table.name] = self._mapped(table.name)
+            other = taken.setdefault(target, table.name)
+            if other != table.name:
+                raise TargetError(
+                    f"tables {other} and {table.name} would both become {target}",
+                    hint="import them one after the other with --tables, or without --schema",
+                )
         moved = [name for name, target in names.items() if name != target]
         if moved and self._options.ddl == "native":
             raise TargetError(
@@ -225,169 +147,6 @@ class Planner:
                 hint="use --ddl portable, or leave --schema out",
             )
         return names
-
-    # An earlier run
-
-    def _earlier(self, place: ledgers.Place | None) -> _Earlier | None:
-        if place is None or not self._options.resume:
-            return None
-        lines = ledgers.read(self._asks, place, self._options.import_id)
-        if not lines:
-            return None
-        earlier = _Earlier({}, [], [], set())
-        for line in lines:
-            if line.kind == "options":
-                self._refuse_other_options(line.detail)
-            elif line.kind == "table":
-                table: _TableLine = ledgers.decode(line.detail, _TableLine)
-                earlier.tables[table.source] = table
-        entries: list[_StepLine] = []
-        for line in lines:
-            if line.kind == "step":
-                entries.append(ledgers.decode(line.detail, _StepLine))
-            if line.done:
-                earlier.done.add(line.item.removeprefix("step "))
-        for entry in sorted(entries, key=lambda entry: entry.number):
-            (earlier.before if entry.when == "before" else earlier.after).append(entry.step)
-        if earlier.tables.keys() != {t.name for t in self._database.tables}:
-            raise ConflictError(
-                "an earlier run of this import was given other tables and is not complete",
-                hint="choose the same tables to go on, or start afresh with --no-resume",
-            )
-        return earlier
-
-    def _refuse_other_options(self, detail: str | None) -> None:
-        if detail != _options_text(self._options):
-            raise ConflictError(
-                f"an earlier run of this import is not complete and had other options: {detail}",
-                hint="give the same options to go on, or start afresh with --no-resume",
-            )
-
-    # Tables
-
-    def _tables(
-        self,
-        names: Mapping[Name, Name],
-        existing: Mapping[Name, TargetTable],
-        earlier: _Earlier | None,
-    ) -> tuple[list[TablePlan], bool]:
-        ours = {
-            line.target
-            for line in (earlier.tables.values() if earlier else ())
-            if line.action == "create"
-        }
-        old = [t for name, t in existing.items() if name not in ours]
-        self._refuse_unusable(old)
-        empty = read_empty(self._asks, old)
-        self._refuse_unmatched_keys()
-        plans: list[TablePlan] = []
-        staging = False
-        for source in self._database.tables:
-            target = existing.get(names[source.name])
-            if earlier is not None:
-                plan = self._as_before(source, earlier.tables[source.name], target)
-            elif target is None:
-                plan = self._missing(source, names[source.name])
-            else:
-                plan = self._present(source, target, empty=empty[target.name])
-            if target is not None and plan.action in ("append", "overwrite"):
-                self._losses += check_fit(source, target, plan, self._database.engine)
-                staging |= plan.mode != "insert"
-                staging |= needs_staging(source, target, self._database.engine)
-            plans.append(plan)
-        return plans, staging
-
-    def _refuse_unusable(self, tables: list[TargetTable]) -> None:
-        kinds = {"v": "a view", "m": "a materialized view", "S": "a sequence"}
-        for table in tables:
-            if table.kind in kinds:
-                raise TargetError(
-                    f"{table.name} exists on the target and is {kinds[table.kind]}, not a table",
-                    hint="rename or drop it, or leave the table out with --exclude-tables",
-                )
-            if self._options.existing == "skip":
-                continue
-            if table.row_security:
-                raise TargetError(
-                    f"row-level security applies to this role on table {table.name}",
-                    hint="import as the table's owner, or as a role with BYPASSRLS",
-                )
-            if table.rules and not table.owned:
-                raise TargetError(
-                    f"table {table.name} has rules that rewrite what is inserted, and this role "
-                    "does not own it and cannot turn them off",
-                    hint="import as the table's owner",
-                )
-            for right, has in (("SELECT", table.may_select), ("INSERT", table.may_insert)):
-                if not has:
-                    raise TargetError(
-                        f"this role lacks {right} on table {table.name}",
-                        hint=f"GRANT {right} ON {table.sql} to it",
-                    )
-
-    def _refuse_unmatched_keys(self) -> None:
-        for pattern in self._options.conflict_keys:
-            if not any(matches(pattern, t.name) for t in self._database.tables):
-                raise UsageError(f"the conflict key for {pattern!r} matches no table")
-
-    def _missing(self, source: Table, target: Name) -> TablePlan:
-        if self._options.ddl == "none":
-            raise TargetError(
-                f"table {target} does not exist on the target",
-                hint="add --include-schema to create it, or create it first",
-            )
-        return TablePlan(source=source, target=target, action="create", rows_before=0)
-
-    def _present(self, source: Table, target: TargetTable, *, empty: bool) -> TablePlan:
-        rows = 0 if empty else max(target.estimate, 1) if target.estimate else None
-        plan = TablePlan(source=source, target=target.name, action="append", rows_before=rows)
-        match self._options.existing:
-            case "error":
-                raise TargetError(
-                    f"table {target.name} exists on the target",
-                    hint="choose --existing append, skip or overwrite, or drop it",
-                )
-            case "skip":
-                return msgspec.structs.replace(plan, action="skip")
-            case "overwrite" if not empty:
-                return msgspec.structs.replace(plan, action="overwrite")
-            case _:
-                return plan if empty else self._conflicting(plan, target)
-
-    def _conflicting(self, plan: TablePlan, target: TargetTable) -> TablePlan:
-        """Choose how rows meet those that are there."""
-        if self._options.on_conflict == "error":
-            return plan
-        asked = next(
-            (
-                columns
-                for pattern, columns in self._options.conflict_keys.items()
-                if matches(pattern, plan.source.name)
-            ),
-            None,
-        )
-        key = choose_key(plan.source, target, asked)
-        return msgspec.structs.replace(
-            plan,
-            mode=self._options.on_conflict,
-            key=key,
-            ordered=not promises_unique(plan.source, target, key, self._database.engine),
-        )
-
-    def _as_before(self, source: Table, line: _TableLine, target: TargetTable | None) -> TablePlan:
-        if target is None and line.action != "create":
-            raise TargetError(
-                f"table {line.target} was there when this import began and is not there now",
-                hint="start afresh with --no-resume",
-            )
-        return TablePlan(
-            source=source,
-            target=line.target,
-            action=line.action,
-            mode=line.mode,
-            key=line.key,
-            ordered=line.ordered,
-        )
 
     def _fixed_sequences(
         self, plans: list[TablePlan], existing: Mapping[Name, TargetTable]
@@ -423,7 +182,7 @@ class Planner:
         )
 
     def _schema(
-        self, plans: list[TablePlan], names: Mapping[Name, Name], earlier: _Earlier | None
+        self, plans: list[TablePlan], names: Mapping[Name, Name], earlier: Earlier | None
     ) -> SchemaSteps:
         if earlier is not None:
             return SchemaSteps(before=tuple(earlier.before), after=tuple(earlier.after))
@@ -449,13 +208,3 @@ class Planner:
         return [*lines, *(f"{step.stage}: {step.label}" for step in steps.after)]
 
 
-def _options_text(options: ImportOptions) -> str:
-    return ledgers.encode(
-        {
-            "ddl": options.ddl,
-            "existing": options.existing,
-            "on_conflict": options.on_conflict,
-            "conflict_keys": dict(sorted(options.conflict_keys.items())),
-            "schema": options.schema,
-        }
-    )

@@ -136,13 +136,14 @@ class Stage:
         taken = self._taken()
         if not taken:
             return self._session.run(f"{statement} ON CONFLICT ({key}) DO NOTHING", doing), 0
-        assignments = ", ".join(f"{column} = {new}" for column, new in taken.items())
+        assignments = ", ".join(f"{column} = {value}" for column, value in taken.items())
         # Rows that are the same already are left alone, so that no trigger sees them change. The
         # operator compares the stored images, of any type.
         old = ", ".join(f"t.{column}" for column in taken)
+        new = ", ".join(taken.values())
         statement += (
             f" ON CONFLICT ({key}) DO UPDATE SET {assignments} "
-            f"WHERE ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({', '.join(taken.values())})::record"
+            f"WHERE ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
         )
         if self._target.kind == "p":
             # A partitioned table does not tell which rows were new.
