@@ -55,10 +55,7 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, output: Output) -> None:
     """Say on `output` what failed and what to do next."""
-    if isinstance(error, click.exceptions.Exit):
-        return
-    if isinstance(error, BrokenPipeError):
-        _silence_stdout()
+    if isinstance(error, click.exceptions.Exit | BrokenPipeError):
         return
     if output.debug:
         output.trace("".join(traceback.format_exception(error)))
@@ -87,15 +84,17 @@ def _describe(error: BaseException, output: Output) -> tuple[str, str | None, di
     return f"this is a bug in dbsync: {name}: {error}{where}", hint, {"type": name}
 
 
-def _silence_stdout() -> None:
-    """Point a broken stdout nowhere, so that the interpreter's last flush does not fail again."""
+def settle_stdout() -> None:
+    """Flush stdout; point it nowhere where that fails, so that the interpreter does not try again.
+
+    The failure itself has been reported; a second one would change the exit code to 120.
+    """
     try:
-        number = sys.stdout.fileno()
-    except (OSError, ValueError):
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _relative(path: str) -> str:

@@ -17,7 +17,7 @@ from dbsync.cli.check import check
 from dbsync.cli.clone import clone
 from dbsync.cli.export import export
 from dbsync.cli.extract import extract
-from dbsync.cli.failures import EXIT_CODES, exit_code, report
+from dbsync.cli.failures import EXIT_CODES, exit_code, report, settle_stdout
 from dbsync.cli.import_ import import_
 from dbsync.cli.inspect import inspect
 from dbsync.cli.output import Output, wrap_streams
@@ -57,7 +57,9 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     if "_DBSYNC_COMPLETE" in os.environ:
         cli.main(prog_name="dbsync")
-    sys.exit(run(list(sys.argv[1:] if args is None else args)))
+    code = run(list(sys.argv[1:] if args is None else args))
+    settle_stdout()
+    sys.exit(code)
 
 
 def run(args: list[str]) -> int:

@@ -49,9 +49,13 @@ DdlChoice = Literal["none", "auto", "native", "portable"]
 
 
 def choose_ddl(choice: DdlChoice, archive: Database, engine: str) -> DdlMode:
-    """Turn ``auto`` into native DDL on the same engine, and portable DDL across engines."""
+    """Turn ``auto`` into native DDL on the same engine, and portable DDL across engines.
+
+    Native definitions speak of all columns, so an archive with some left out is portable too.
+    """
     if choice == "auto":
-        return "native" if archive.engine == engine and archive.native else "portable"
+        whole = all(table.all_columns for table in archive.tables)
+        return "native" if archive.engine == engine and archive.native and whole else "portable"
     return choice
 
 

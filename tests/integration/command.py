@@ -15,7 +15,8 @@ DBSYNC = (sys.executable, "-m", "dbsync")
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without any dbsync setting, plus `extra`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DBSYNC_", "PG"))}
+    left_out = ("DBSYNC_", "PG", "PYTHONUNBUFFERED")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
     return {**kept, **(extra or {})}
 
 
