@@ -9,9 +9,8 @@ before it calls).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -23,24 +22,14 @@ from sqlalchemy.schema import (
     SetColumnComment,
     SetTableComment,
 )
-from sqlalchemy.sql.elements import ColumnElement, quoted_name
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.sql.elements import ColumnElement
 
 from dbsync.connectors.portable_checks import portable_check
-from dbsync.model.schema import (
-    Column,
-    ForeignKey,
-    Identity,
-    Index,
-    Key,
-    Loss,
-    Name,
-    Sequence,
-    Table,
-)
+from dbsync.connectors.portable_columns import ColumnBuilder, NativeType
+from dbsync.connectors.portable_rules import Losses, Rules, quoted
+from dbsync.model.schema import ForeignKey, Index, Key, Loss, Name, Table
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine.interfaces import Dialect
+__all__ = ["PortableTable", "Rules", "Statement", "portable_table"]
 
 StatementKind = Literal["table", "unique", "index", "foreign_key", "comment"]
 
@@ -51,32 +40,6 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     kind: StatementKind
     object: str
     sql: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What one engine makes of the portable model.
-
-    `dialect` must not double percent signs (``paramstyle="named"``): statements run as they are.
-    `type_text` gives the native type of a column, and the reason where that is another type than
-    the source had (a loss of severity ``changed``). `literal` gives the SQL of a literal default,
-    or None where it cannot be expressed. `functions` maps the portable functions of defaults to
-    expressions. `refers` maps the source name of a referred table to its name on the target, None
-    where it will not be there. `inline` puts uniques and foreign keys into CREATE TABLE, for
-    engines that cannot add them. Everything else says what the engine supports.
-    """
-
-    dialect: Dialect
-    type_text: Callable[[Column], tuple[str, str | None]]
-    literal: Callable[[Column, str], str | None]
-    refers: Callable[[Name], Name | None]
-    functions: Mapping[str, str]
-    sequences: Mapping[Name, Sequence] = field(default_factory=dict[Name, Sequence])
-    collations: frozenset[str] = frozenset()
-    inline: bool = False
-    deferrable_keys: bool = True
-    nulls_not_distinct: bool = True
-    match_full: bool = True
 
 
 class PortableTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,31 +64,6 @@ def portable_table(table: Table, target: Name, rules: Rules) -> PortableTable:
     return _Builder(table, target, rules).build()
 
 
-class _NativeType(UserDefinedType[Any]):
-    """A type whose native text is already known."""
-
-    cache_ok = True
-
-    def __init__(self, text: str):
-        self.text = text
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.text
-
-
-class _NativeInteger(sa.Integer):
-    """The same for a column that numbers itself where the dialect asks for an Integer."""
-
-    __visit_name__ = "user_defined"
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.text = text
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.text
-
-
 class _Builder:
     """Builds one `sqlalchemy.Table` and compiles it, noting losses on the way."""
 
@@ -133,18 +71,19 @@ class _Builder:
         self._table = table
         self._target = target
         self._rules = rules
-        self._losses: list[Loss] = []
+        self._losses = Losses()
         self._metadata = sa.MetaData()
         self._sa = sa.Table(
-            _quoted(target.name),
+            quoted(target.name),
             self._metadata,
-            schema=_quoted(target.schema) if target.schema else None,
+            schema=quoted(target.schema) if target.schema else None,
             **self._table_options(),
         )
 
     def build(self) -> PortableTable:
+        columns = ColumnBuilder(self._table, self._rules, self._losses)
         for column in self._table.columns:
-            self._sa.append_column(self._column(column))
+            self._sa.append_column(columns.build(column))
         self._primary_key()
         self._checks()
         # SQLAlchemy attaches a constraint to its table when it is made, so the order of these
@@ -164,16 +103,13 @@ class _Builder:
         if not self._rules.inline:
             rest += [self._added("foreign_key", *item) for item in self._foreign_keys()]
         rest += self._comments()
-        return PortableTable(create=create, rest=tuple(rest), losses=tuple(self._losses))
+        return PortableTable(create=create, rest=tuple(rest), losses=tuple(self._losses.found))
 
     def _late_foreign_keys(self) -> list[sa.ForeignKeyConstraint] | None:
         return None if self._rules.inline else []
 
     def _compile(self, element: ExecutableDDLElement) -> str:
         return str(element.compile(dialect=self._rules.dialect)).strip()
-
-    def _lose(self, what: str, reason: str, severity: Literal["lost", "changed"] = "lost") -> None:
-        self._losses.append(Loss(object=what, reason=reason, severity=severity))
 
     def _label(self, kind: str, name: str | None, columns: tuple[str, ...] = ()) -> str:
         inner = name or f"({', '.join(columns)})"
@@ -193,99 +129,13 @@ class _Builder:
             return {"sqlite_autoincrement": True}
         return {}
 
-    def _column(self, column: Column) -> sa.Column[Any]:
-        label = f"column {self._table.name}.{column.name}"
-        text, change = self._rules.type_text(column)
-        if change is not None:
-            self._lose(label, change, "changed")
-        if column.generated is not None:
-            self._lose(
-                label,
-                f"is no longer computed from {column.generated.expression}; its values are kept",
-            )
-        if column.collation is not None:
-            if column.collation in self._rules.collations:
-                text += f" COLLATE {self._quote(column.collation)}"
-            else:
-                self._lose(label, f"collation {column.collation} is not carried")
-        extra: list[Any] = []
-        numbered = self._identity(column, label)
-        if isinstance(numbered, sa.Identity):
-            extra.append(numbered)
-        native = _NativeInteger(text) if numbered is True else _NativeType(text)
-        return sa.Column(
-            _quoted(column.name),
-            native,
-            *extra,
-            nullable=column.nullable and not isinstance(numbered, sa.Identity),
-            autoincrement=True if numbered is True else "auto",
-            server_default=None if numbered else self._default(column, label),
-        )
-
-    def _quote(self, name: str) -> str:
-        return self._rules.dialect.identifier_preparer.quote_identifier(name)
-
-    def _identity(self, column: Column, label: str) -> sa.Identity | bool:
-        """Say how the column numbers itself: by an identity clause, by its key, or not at all."""
-        identity = column.identity
-        if identity is None:
-            return False
-        key = self._table.primary_key.columns if self._table.primary_key else ()
-        if self._rules.dialect.supports_identity_columns:
-            if identity.kind == "serial":
-                self._lose(label, "serial becomes an identity column", "changed")
-            return self._identity_clause(identity)
-        if self._rules.dialect.name == "sqlite":
-            if key == (column.name,):
-                return True
-            self._lose(label, "only a primary key can number itself here")
-            return False
-        self._lose(label, "does not number itself here")
-        return False
-
-    def _identity_clause(self, identity: Identity) -> sa.Identity:
-        sequence = self._rules.sequences.get(identity.sequence) if identity.sequence else None
-        always = identity.kind == "always"
-        if sequence is None:
-            return sa.Identity(always=always)
-        ascending = sequence.increment > 0
-        # Bounds that follow from the type are left out: the target's type may be another one.
-        lowest, highest = (1, None) if ascending else (None, -1)
-        own_minimum = sequence.minimum != lowest and not _type_bound(sequence.minimum)
-        own_maximum = sequence.maximum != highest and not _type_bound(sequence.maximum)
-        return sa.Identity(
-            always=always,
-            start=sequence.start,
-            increment=sequence.increment,
-            minvalue=sequence.minimum if own_minimum else None,
-            maxvalue=sequence.maximum if own_maximum else None,
-            cycle=sequence.cycle or None,
-            cache=sequence.cache if sequence.cache > 1 else None,
-        )
-
-    def _default(self, column: Column, label: str) -> ColumnElement[Any] | None:
-        default = column.default
-        if default is None or column.generated is not None:
-            return None
-        if default.kind == "literal":
-            text = self._rules.literal(column, default.value)
-        elif default.kind == "function":
-            text = self._rules.functions.get(default.value)
-        else:
-            text = None
-        if text is None:
-            self._lose(label, f"default {default.value} is not carried")
-            return None
-        # literal_column, because text() would take ':name' for a parameter.
-        return sa.literal_column(text)
-
     # Constraints
 
     def _deferral(self, item: Key | ForeignKey, label: str) -> dict[str, Any]:
         if not item.deferrable:
             return {}
         if isinstance(item, Key) and not self._rules.deferrable_keys:
-            self._lose(label, "is checked at once: the constraint cannot be deferred here")
+            self._losses.add(label, "is checked at once: the constraint cannot be deferred here")
             return {}
         return {
             "deferrable": True,
@@ -298,12 +148,12 @@ class _Builder:
             return
         label = self._label("primary key", key.name, key.columns)
         if not self._has_columns(key.columns):
-            self._lose(label, "not all of its columns are in the archive")
+            self._losses.add(label, "not all of its columns are in the archive")
             return
         self._sa.append_constraint(
             sa.PrimaryKeyConstraint(
                 *(self._sa.c[name] for name in key.columns),
-                name=_quoted(key.name) if key.name else None,
+                name=quoted(key.name) if key.name else None,
                 **self._deferral(key, label),
             )
         )
@@ -315,30 +165,32 @@ class _Builder:
     def _checks(self) -> None:
         for check in self._table.checks:
             label = self._label("check", check.name or check.expression)
-            text = portable_check(check.expression, self._table, self._quote)
+            text = portable_check(check.expression, self._table, self._rules.quote)
             if text is None:
-                self._lose(label, f"condition {check.expression} is not known to be portable")
+                self._losses.add(label, f"condition {check.expression} is not known to be portable")
                 continue
-            name = _quoted(check.name) if check.name else None
+            name = quoted(check.name) if check.name else None
             self._sa.append_constraint(sa.CheckConstraint(sa.literal_column(text), name=name))
 
     def _uniques(self) -> Iterator[tuple[str, sa.UniqueConstraint]]:
         for key in self._table.uniques:
             label = self._label("unique constraint", key.name, key.columns)
             if not self._has_columns(key.columns):
-                self._lose(label, "not all of its columns are in the archive")
+                self._losses.add(label, "not all of its columns are in the archive")
                 continue
             options: dict[str, Any] = {}
             if not key.nulls_distinct:
                 if self._rules.nulls_not_distinct and self._rules.dialect.name == "postgresql":
                     options["postgresql_nulls_not_distinct"] = True
                 else:
-                    self._lose(label, "lets NULL repeat: NULLS NOT DISTINCT is not known here")
+                    self._losses.add(
+                        label, "lets NULL repeat: NULLS NOT DISTINCT is not known here"
+                    )
             yield (
                 label,
                 sa.UniqueConstraint(
                     *(self._sa.c[name] for name in key.columns),
-                    name=_quoted(key.name) if key.name else None,
+                    name=quoted(key.name) if key.name else None,
                     **self._deferral(key, label),
                     **options,
                 ),
@@ -349,13 +201,13 @@ class _Builder:
             label = self._label("foreign key", key.name, key.columns)
             referred = self._rules.refers(key.referred)
             if referred is None:
-                self._lose(label, f"table {key.referred} is not part of the import")
+                self._losses.add(label, f"table {key.referred} is not part of the import")
                 continue
             if not self._has_columns(key.columns):
-                self._lose(label, "not all of its columns are in the archive")
+                self._losses.add(label, "not all of its columns are in the archive")
                 continue
             if key.match_full and not self._rules.match_full:
-                self._lose(label, "MATCH FULL is not known here")
+                self._losses.add(label, "MATCH FULL is not known here")
             yield label, self._foreign_key(key, referred, label)
 
     def _foreign_key(self, key: ForeignKey, referred: Name, label: str) -> sa.ForeignKeyConstraint:
@@ -363,7 +215,7 @@ class _Builder:
         return sa.ForeignKeyConstraint(
             [self._sa.c[name] for name in key.columns],
             [other.c[name] for name in key.referred_columns],
-            name=_quoted(key.name) if key.name else None,
+            name=quoted(key.name) if key.name else None,
             onupdate=_action(key.on_update),
             ondelete=_action(key.on_delete),
             match="FULL" if key.match_full and self._rules.match_full else None,
@@ -374,10 +226,10 @@ class _Builder:
     def _stub(referred: Name, key: ForeignKey) -> sa.Table:
         """Stand in for the referred table: only its name and the referred columns matter."""
         return sa.Table(
-            _quoted(referred.name),
+            quoted(referred.name),
             sa.MetaData(),
-            *(sa.Column(_quoted(name), _NativeType("")) for name in key.referred_columns),
-            schema=_quoted(referred.schema) if referred.schema else None,
+            *(sa.Column(quoted(name), NativeType("")) for name in key.referred_columns),
+            schema=quoted(referred.schema) if referred.schema else None,
         )
 
     def _added(self, kind: StatementKind, label: str, constraint: sa.Constraint) -> Statement:
@@ -391,10 +243,10 @@ class _Builder:
             label = self._label("index", index.name)
             columns = tuple(c.column for c in index.columns if c.column is not None)
             if not index.portable or len(columns) != len(index.columns):
-                self._lose(label, "is more than a plain index over columns")
+                self._losses.add(label, "is more than a plain index over columns")
                 continue
             if not self._has_columns(columns):
-                self._lose(label, "not all of its columns are in the archive")
+                self._losses.add(label, "not all of its columns are in the archive")
                 continue
             yield Statement(kind="index", object=label, sql=self._compile(self._index(index)))
 
@@ -404,7 +256,7 @@ class _Builder:
             column = self._sa.c[part.column or ""]
             parts.append(column.desc() if part.descending else column)
         # In a MetaData of its own each time: only its text is wanted.
-        return CreateIndex(sa.Index(_quoted(index.name), *parts, unique=index.unique))
+        return CreateIndex(sa.Index(quoted(index.name), *parts, unique=index.unique))
 
     def _comments(self) -> Iterator[Statement]:
         supported = self._rules.dialect.supports_comments
@@ -414,7 +266,7 @@ class _Builder:
                 self._sa.comment = self._table.comment
                 yield self._comment(label, SetTableComment(self._sa))
             else:
-                self._lose(label, "comments are not kept here")
+                self._losses.add(label, "comments are not kept here")
         for column in self._table.columns:
             if column.comment is None:
                 continue
@@ -423,23 +275,11 @@ class _Builder:
                 self._sa.c[column.name].comment = column.comment
                 yield self._comment(label, SetColumnComment(self._sa.c[column.name]))
             else:
-                self._lose(label, "comments are not kept here")
+                self._losses.add(label, "comments are not kept here")
 
     def _comment(self, label: str, element: ExecutableDDLElement) -> Statement:
         return Statement(kind="comment", object=label, sql=self._compile(element))
 
 
-def _quoted(name: str) -> quoted_name:
-    """Force quotes: lists of reserved words age, quoting does not."""
-    return quoted_name(name, quote=True)
-
-
 def _action(action: str) -> str | None:
     return None if action == "no action" else action.upper()
-
-
-def _type_bound(value: int | None) -> bool:
-    """Say whether `value` is a limit of an integer type rather than one that somebody chose."""
-    return value is None or any(
-        value in (2**bits - 1, -(2**bits), -(2**bits) + 1) for bits in (15, 31, 63)
-    )

@@ -1,7 +1,7 @@
 """Portable DDL for PostgreSQL: the steps that make an archive's tables without its native DDL.
 
-What lives here: `Step`, and the choice of names, types and references for all tables together.
-Must not know: how steps are run, native objects of an archive (`replay`).
+What lives here: the choice of names and references for all tables together. Must not know: how
+steps are run, native objects of an archive (`replay`), how types are chosen (`column_types`).
 """
 
 from __future__ import annotations
@@ -9,23 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from dbsync.connectors.base import Stage
 from dbsync.connectors.portable import PortableTable, Rules, Statement, portable_table
-from dbsync.connectors.postgres.connection import quote_literal, quote_name
-from dbsync.connectors.postgres.mapping import (
-    FUNCTIONS,
-    effective_type,
-    literal_default,
-    type_text,
-)
-from dbsync.connectors.postgres.names import FreeNames, fitting, last_part, refuse_long_names
+from dbsync.connectors.postgres.column_types import ColumnTypes
+from dbsync.connectors.postgres.connection import quote_name
+from dbsync.connectors.postgres.mapping import FUNCTIONS, literal_default
+from dbsync.connectors.postgres.names import FreeNames, fitting, refuse_long_names
 from dbsync.connectors.postgres.session import Asks
-from dbsync.errors import TargetError
-from dbsync.model.schema import Column, Database, ForeignKey, Key, Loss, Name, Sequence, Table
-from dbsync.model.types import LogicalType
+from dbsync.connectors.postgres.steps import SchemaSteps, Step, schema_steps
+from dbsync.model.schema import (
+    Column,
+    Database,
+    ForeignKey,
+    IndexColumn,
+    Key,
+    Loss,
+    Name,
+    Sequence,
+    Table,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
@@ -39,26 +43,6 @@ _STAGES: dict[str, Stage] = {
 _WHOLE = ("smallint", "integer", "bigint")
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of the schema. `label` is unique within an import: the ledger's key.
-
-    `keeps_existing`: where the object is there already, it stays as it is and the step is done.
-    """
-
-    stage: Stage
-    label: str
-    sql: str
-    keeps_existing: bool = False
-
-
-class SchemaSteps(msgspec.Struct, frozen=True, kw_only=True):
-    """What is made before the rows and after them, in order, and what is not made."""
-
-    before: tuple[Step, ...] = ()
-    after: tuple[Step, ...] = ()
-    losses: tuple[Loss, ...] = ()
-
-
 def portable_steps(
     asks: Asks,
     database: Database,
@@ -69,40 +53,10 @@ def portable_steps(
     """Plan the DDL for the tables of `create` (name in the archive to name on the target).
 
     `known` are all tables that foreign keys may refer to and `sequences` the archive's sequences,
-    in the same form. Reads the target, changes nothing. Raises `LossError` for a
-    name that PostgreSQL cannot hold.
+    in the same form. Reads the target, changes nothing. Raises `LossError` for a name
+    that PostgreSQL cannot hold.
     """
     return _Portable(asks, database, create, known, sequences).steps()
-
-
-def schema_steps(asks: Asks, schemas: set[str]) -> list[Step]:
-    """Plan the schemas that are not there yet. Raises `TargetError` without the right to."""
-    listed = ", ".join(quote_literal(schema) for schema in sorted(schemas))
-    found = {
-        row["name"]: row["may_create"]
-        for row in asks.rows(
-            "SELECT nspname AS name, has_schema_privilege(oid, 'CREATE') AS may_create "
-            f"FROM pg_namespace WHERE nspname IN ({listed or 'NULL'})"
-        )
-    }
-    for name, may_create in found.items():
-        if not may_create:
-            raise TargetError(
-                f"this role may not create tables in schema {name}",
-                hint=f"GRANT CREATE ON SCHEMA {quote_name(name)} to it, or choose another --schema",
-            )
-    missing = sorted(schemas - found.keys())
-    if missing and not asks.rows(
-        "SELECT 1 AS ok WHERE has_database_privilege(current_database(), 'CREATE')"
-    ):
-        raise TargetError(
-            f"schema {missing[0]} does not exist and this role may not create schemas",
-            hint="GRANT CREATE ON DATABASE to it, or choose an existing one with --schema",
-        )
-    return [
-        Step(stage="create", label=f"schema {name}", sql=f"CREATE SCHEMA {quote_name(name)}")
-        for name in missing
-    ]
 
 
 class _Portable:
@@ -123,16 +77,15 @@ class _Portable:
         self._tables = [t for t in database.tables if t.name in create]
         for table in self._tables:
             refuse_long_names(table, create[table.name])
-        schemas = {name.schema or "public" for name in create.values()}
+        self._native = database.engine == "postgresql"
+        self._sequences = {s.name: s for s in database.sequences}
+        self._alone = self._standalone_sequences()
+        named = [*create.values(), *(sequences[s.name] for s in self._alone)]
+        schemas = {name.schema or "public" for name in named}
         self._schemas = schema_steps(asks, schemas)
         self._free = FreeNames(asks, schemas, create.values())
-        self._native = database.engine == "postgresql"
-        self._there = self._existing_types(asks) if self._native else frozenset[str]()
-        self._collations = self._existing_collations(asks) if self._native else frozenset[str]()
-        self._enums: dict[tuple[str, LogicalType], str] = {}
-        self._enum_steps: list[Step] = []
+        self._types = ColumnTypes(asks, self._tables, create, self._free, native=self._native)
         self._losses: list[Loss] = []
-        self._sequences = {s.name: s for s in database.sequences}
 
     def steps(self) -> SchemaSteps:
         made = [self._table(table) for table in self._tables]
@@ -146,8 +99,8 @@ class _Portable:
         return SchemaSteps(
             before=(
                 *self._schemas,
-                *self._enum_steps,
-                *self._standalone_sequences(),
+                *self._types.steps,
+                *(_sequence_step(s, self._sequence_names[s.name]) for s in self._alone),
                 *(_step(one.create, "create") for one in made),
             ),
             after=tuple(_step(statement, _STAGES[statement.kind]) for statement in after),
@@ -157,50 +110,6 @@ class _Portable:
     def _lose(self, what: str, reason: str) -> None:
         self._losses.append(Loss(object=what, reason=reason, severity="changed"))
 
-    # Types
-
-    def _existing_types(self, asks: Asks) -> frozenset[str]:
-        """Find which native types of the archive the target has: they are used as they are."""
-        # An enum of the same name may have other labels, so enums are always made anew.
-        texts = {c.native_type for t in self._tables for c in t.columns if not _holds_enum(c.type)}
-        return _known(asks, texts, "to_regtype")
-
-    def _existing_collations(self, asks: Asks) -> frozenset[str]:
-        texts = {c.collation for t in self._tables for c in t.columns if c.collation}
-        return _known(asks, texts, "to_regcollation")
-
-    def _type_text(self, table: Table, column: Column) -> tuple[str, str | None]:
-        if column.native_type in self._there:
-            return column.native_type, None
-        logical = effective_type(column)
-        text, change = type_text(logical, lambda enum: self._enum(table, column, enum))
-        if logical.name in ("native", "array") and text == "text":
-            change = f"type {column.native_type} becomes text"
-        elif self._native and change is None and logical.name not in ("enum", "array"):
-            change = f"type {column.native_type} becomes {text}"
-        return text, change
-
-    def _enum(self, table: Table, column: Column, logical: LogicalType) -> str | None:
-        """Name the type made for an enum, and plan it the first time."""
-        fits = all(len(label.encode()) <= 63 and "\0" not in label for label in logical.labels)
-        if not logical.labels or not fits or len(set(logical.labels)) < len(logical.labels):
-            return None
-        own = last_part(column.native_type.removesuffix("[]")) if self._native else None
-        key = (own or f"{table.name} {column.name}", logical)
-        if key not in self._enums:
-            schema = self._create[table.name].schema
-            name = self._free.take(schema, own or f"{table.name.name}_{column.name}")
-            labels = ", ".join(quote_literal(label) for label in logical.labels)
-            self._enums[key] = quote_name(schema, name)
-            self._enum_steps.append(
-                Step(
-                    stage="create",
-                    label=f"type {schema}.{name}",
-                    sql=f"CREATE TYPE {self._enums[key]} AS ENUM ({labels})",
-                )
-            )
-        return self._enums[key]
-
     # Tables
 
     def _table(self, table: Table) -> PortableTable:
@@ -208,9 +117,9 @@ class _Portable:
         texts: dict[str, tuple[str, str | None]] = {}
         columns: list[Column] = []
         for column in table.columns:
-            text, change = self._type_text(table, column)
+            text, change = self._types.text(table, column)
             label = f"column {table.name}.{column.name}"
-            if column.collation in self._collations:
+            if column.collation in self._types.collations:
                 text += f" COLLATE {column.collation}"
                 column = replace(column, collation=None)  # noqa: PLW2901
             if column.identity is not None and text not in _WHOLE:
@@ -268,9 +177,9 @@ class _Portable:
             self._lose(f"constraint {key.name} of table {table.name}", f"is named {name} here")
         return replace(key, name=name)
 
-    def _indexable(self, table: Table, name: str, parts: object) -> bool:
+    def _indexable(self, table: Table, name: str, parts: tuple[IndexColumn, ...]) -> bool:
         """Say whether an index can be built, which needs an order of its columns' types."""
-        names = {getattr(part, "column", None) for part in parts}  # pyright: ignore
+        names = {part.column for part in parts}
         unordered = [c.name for c in table.columns if c.name in names and c.type.name == "json"]
         if unordered:
             self._losses.append(
@@ -314,33 +223,27 @@ class _Portable:
                 mine, theirs = table.column(own), referred.column(other)
             except KeyError:
                 return "not all of its columns are in the archive"
-            pair = (self._type_text(table, mine)[0], self._type_text(referred, theirs)[0])
+            pair = (self._types.text(table, mine)[0], self._types.text(referred, theirs)[0])
             if not _comparable(*pair):
                 return f"column {own} is {pair[0]} and {referred.name}.{other} is {pair[1]} here"
         return None
 
     # What no table holds
 
-    def _standalone_sequences(self) -> list[Step]:
-        steps: list[Step] = []
-        for sequence in self._database.sequences:
-            if sequence.owner_table is not None or not self._native:
-                continue
-            # What is handed out by one column's default belongs to that column's identity here.
-            if any(
-                c.identity is not None and c.identity.sequence == sequence.name
-                for t in self._tables
-                for c in t.columns
-            ):
-                continue
-            name = self._sequence_names.get(sequence.name)
-            if name is not None:
-                steps.append(_sequence_step(sequence, name))
-        return steps
+    def _standalone_sequences(self) -> list[Sequence]:
+        """List the sequences that belong to no column: the others come with identity columns."""
+        used = {
+            c.identity.sequence for t in self._tables for c in t.columns if c.identity is not None
+        }
+        return [
+            s
+            for s in self._database.sequences
+            if self._native and s.owner_table is None and s.name not in used
+        ]
 
     def _native_losses(self) -> list[Loss]:
         """Name every object that only native DDL could make."""
-        enums = {key[0] for key in self._enums}
+        enums = self._types.enums
         return [
             Loss(
                 object=f"{item.kind.lower()} {item.name}",
@@ -352,21 +255,6 @@ class _Portable:
             and not (item.kind.upper() == "TYPE" and item.name.name in enums)
             and (item.table is None or item.table in self._create)
         ]
-
-
-def _known(asks: Asks, texts: set[str], function: str) -> frozenset[str]:
-    """Find the texts that the server reads as the name of something it has."""
-    if not texts:
-        return frozenset()
-    values = ", ".join(f"({quote_literal(text)})" for text in sorted(texts))
-    query = f"SELECT v.text FROM (VALUES {values}) v(text) WHERE {function}(v.text) IS NOT NULL"
-    try:
-        return frozenset(row["text"] for row in asks.rows(query))
-    except TargetError:
-        # One that is not even a name fails the whole query.
-        if len(texts) == 1:
-            return frozenset()
-        return frozenset[str]().union(*(_known(asks, {text}, function) for text in texts))
 
 
 def _step(statement: Statement, stage: Stage) -> Step:
@@ -383,6 +271,7 @@ def _sequence_step(sequence: Sequence, name: Name) -> Step:
     return Step(
         stage="create",
         label=f"sequence {name}",
+        keeps_existing=True,
         sql=(
             f"CREATE SEQUENCE {quote_name(name.schema, name.name)} AS {kind} "
             f"INCREMENT {sequence.increment}{limits} START {sequence.start} "
@@ -395,10 +284,6 @@ def _dialect() -> Dialect:
     from sqlalchemy.dialects.postgresql.base import PGDialect
 
     return PGDialect(paramstyle="named")
-
-
-def _holds_enum(logical: LogicalType) -> bool:
-    return logical.name == "enum" or (logical.element is not None and _holds_enum(logical.element))
 
 
 def _comparable(own: str, other: str) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 
 from dbsync.connectors.base import TablePlan
 from dbsync.connectors.postgres.connection import quote_literal, quote_name
-from dbsync.connectors.postgres.plan import Prepared
 from dbsync.connectors.postgres.positions import (
     Position,
     TargetSequence,
@@ -19,6 +18,7 @@ from dbsync.connectors.postgres.positions import (
     named_sequences,
     read_positions,
 )
+from dbsync.connectors.postgres.prepared import Prepared
 from dbsync.connectors.postgres.session import Session
 from dbsync.model.schema import Name
 from dbsync.model.schema import Sequence as ArchiveSequence

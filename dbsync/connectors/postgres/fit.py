@@ -113,9 +113,7 @@ _SAME_EVERYWHERE = frozenset(
 """Types whose different values are different on every engine, unlike numeric's 1.0 and 1.00."""
 
 
-def promises_unique(
-    source: Table, target: TargetTable, key: tuple[str, ...], engine: str
-) -> bool:
+def promises_unique(source: Table, target: TargetTable, key: tuple[str, ...], engine: str) -> bool:
     """Say whether the archive's own constraints rule out that `key` repeats on the target.
 
     They do only where source and target agree on which values are equal.

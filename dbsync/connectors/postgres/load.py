@@ -15,14 +15,15 @@ from contextlib import suppress
 
 from dbsync.connectors.base import Stage, TablePlan
 from dbsync.connectors.postgres import ledger as ledgers
-from dbsync.connectors.postgres.connection import Address, quote_name
-from dbsync.connectors.postgres.ddl import Step
+from dbsync.connectors.postgres.connection import Address
 from dbsync.connectors.postgres.existing import TargetTable, read_tables
 from dbsync.connectors.postgres.failures import sqlstate
 from dbsync.connectors.postgres.finalize import analyze_statement, set_positions
 from dbsync.connectors.postgres.ledger import Ledger
-from dbsync.connectors.postgres.plan import Prepared, step_item
+from dbsync.connectors.postgres.prepared import Prepared, step_item
 from dbsync.connectors.postgres.session import Asks, Control, Session
+from dbsync.connectors.postgres.shared import empty_tables, relax, tighten
+from dbsync.connectors.postgres.steps import Step
 from dbsync.connectors.postgres.write import (
     OwnTransaction,
     PostgresWriter,
@@ -129,45 +130,23 @@ class PostgresLoad:
             yield from self._open_shared()
 
     def _open_shared(self) -> Iterator[tuple[Stage, str]]:
-        """Begin the transaction that tables share: empty what is replaced, put off its keys."""
+        """Begin the transaction that tables share."""
         order = self._prepared.order
         if self._single:
             session = self._session
         else:
             session = self._own_shared = Session(self._address)
             session.begin()
-        plans = [p for p in self._prepared.plan.tables if p.source.name in order.overwritten]
-        if plans:
-            for plan in plans:
-                yield "create", f"empty table {plan.target}"
-            found = self._read([p.target for p in plans], session)
-            # ONLY keeps tables that inherit; a partitioned one has to include its partitions.
-            names = ", ".join(
-                found[p.target].sql
-                if found[p.target].kind == "p"
-                else f"ONLY {found[p.target].sql}"
-                for p in plans
-            )
-            session.run(f"TRUNCATE {names}", "emptying the tables that are overwritten")
-        for key in order.late:
-            if key.alter:
-                session.run(
-                    f"ALTER TABLE {key.table} ALTER CONSTRAINT {quote_name(key.name)} "
-                    "DEFERRABLE INITIALLY DEFERRED",
-                    f"putting off constraint {key.name} of {key.table}",
-                )
-        if order.late:
-            session.run("SET CONSTRAINTS ALL DEFERRED", "putting off constraints")
-        self._switch_rules(session, on=False)
+        emptied = self._targets(order.overwritten)
+        for name in emptied:
+            yield "create", f"empty table {name}"
+        empty_tables(session, self._read(emptied, session).values())
+        relax(session, order, self._read(self._targets(order.shared), session).values())
         self._shared = SharedTransaction(session)
 
-    def _switch_rules(self, session: Session, *, on: bool) -> None:
-        """Turn rules off while rows arrive: they go into the table that they come from."""
-        shared = self._prepared.order.shared
-        names = [p.target for p in self._prepared.plan.tables if p.source.name in shared]
-        for table in self._read(names, session).values():
-            for statement in table.switch_rules(on=on):
-                session.run(statement, f"turning rules of {table.name} {'on' if on else 'off'}")
+    def _targets(self, names: frozenset[Name]) -> list[Name]:
+        """Give the target's names of tables of the archive, in the plan's order."""
+        return [p.target for p in self._prepared.plan.tables if p.source.name in names]
 
     def committed(self) -> frozenset[tuple[Name, int]]:
         """See `Load.committed`."""
@@ -223,7 +202,7 @@ class PostgresLoad:
         """See `Load.finalize`."""
         if self._shared is not None:
             yield _SHARED.stage, _SHARED.label
-            self._close_shared()
+            self._close_shared(self._shared)
         self._session.for_ddl()
         yield from self._run(self._prepared.after)
         if _SEQUENCES.label not in self._done:
@@ -239,21 +218,10 @@ class PostgresLoad:
             self._ledger.remove(self._session)
             self._ledger = None
 
-    def _close_shared(self) -> None:
-        """Check the keys that were put off, restore them, and commit."""
-        if self._shared is None:
-            return
-        session, order = self._shared.session, self._prepared.order
-        # A table with checks yet to come cannot be altered.
-        session.run("SET CONSTRAINTS ALL IMMEDIATE", "checking constraints")
-        self._switch_rules(session, on=True)
-        for key in order.late:
-            if key.alter:
-                session.run(
-                    f"ALTER TABLE {key.table} ALTER CONSTRAINT {quote_name(key.name)} "
-                    "NOT DEFERRABLE",
-                    f"restoring constraint {key.name} of {key.table}",
-                )
+    def _close_shared(self, shared: SharedTransaction) -> None:
+        """Check and restore what was put off, and commit."""
+        session, order = shared.session, self._prepared.order
+        tighten(session, order, self._read(self._targets(order.shared), session).values())
         if not self._single:
             if self._ledger is not None:
                 self._ledger.finish(session, [step_item(_SHARED)])

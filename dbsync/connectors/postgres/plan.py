@@ -206,5 +206,3 @@ class Planner:
             else:
                 lines.append(f"insert: into table {plan.target}")
         return [*lines, *(f"{step.stage}: {step.label}" for step in steps.after)]
-
-

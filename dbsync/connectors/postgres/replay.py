@@ -12,8 +12,8 @@ from functools import cached_property
 
 from dbsync.connectors.base import Stage
 from dbsync.connectors.postgres.connection import quote_literal, quote_name
-from dbsync.connectors.postgres.ddl import SchemaSteps, Step
 from dbsync.connectors.postgres.session import Asks
+from dbsync.connectors.postgres.steps import SchemaSteps, Step
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, NativeObject
 

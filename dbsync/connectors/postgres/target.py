@@ -8,7 +8,8 @@ from __future__ import annotations
 from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan
 from dbsync.connectors.postgres.connection import parse_url
 from dbsync.connectors.postgres.load import PostgresLoad
-from dbsync.connectors.postgres.plan import Planner, Prepared
+from dbsync.connectors.postgres.plan import Planner
+from dbsync.connectors.postgres.prepared import Prepared
 from dbsync.connectors.postgres.rights import check_target
 from dbsync.connectors.postgres.session import Asks, Control
 from dbsync.errors import TargetError
