@@ -17,6 +17,7 @@ from dbsync.connectors.postgres.column_types import ColumnTypes
 from dbsync.connectors.postgres.connection import quote_name
 from dbsync.connectors.postgres.mapping import FUNCTIONS, literal_default
 from dbsync.connectors.postgres.names import FreeNames, fitting, refuse_long_names
+from dbsync.connectors.postgres.positions import named_sequences
 from dbsync.connectors.postgres.session import Asks
 from dbsync.connectors.postgres.steps import SchemaSteps, Step, schema_steps
 from dbsync.model.schema import (
@@ -79,7 +80,9 @@ class _Portable:
             refuse_long_names(table, create[table.name])
         self._native = database.engine == "postgresql"
         self._sequences = {s.name: s for s in database.sequences}
-        self._alone = self._standalone_sequences()
+        self._alone = self._standalone_sequences(asks)
+        version = asks.rows("SELECT current_setting('server_version_num')::int AS number")
+        self._nulls_not_distinct = version[0]["number"] >= 150_000
         named = [*create.values(), *(sequences[s.name] for s in self._alone)]
         schemas = {name.schema or "public" for name in named}
         self._schemas = schema_steps(asks, schemas)
@@ -144,6 +147,7 @@ class _Portable:
             refers=self._known.get,
             functions=FUNCTIONS,
             sequences=self._sequences,
+            nulls_not_distinct=self._nulls_not_distinct,
         )
 
     def _renamed(self, table: Table, target: Name) -> Table:
@@ -230,15 +234,19 @@ class _Portable:
 
     # What no table holds
 
-    def _standalone_sequences(self) -> list[Sequence]:
-        """List the sequences that belong to no column: the others come with identity columns."""
+    def _standalone_sequences(self, asks: Asks) -> list[Sequence]:
+        """List the sequences to be made: the others come with identity columns, or are there."""
+        there = {s.name for s in named_sequences(asks, self._sequence_names.values())}
         used = {
             c.identity.sequence for t in self._tables for c in t.columns if c.identity is not None
         }
         return [
             s
             for s in self._database.sequences
-            if self._native and s.owner_table is None and s.name not in used
+            if self._native
+            and s.owner_table is None
+            and s.name not in used
+            and self._sequence_names[s.name] not in there
         ]
 
     def _native_losses(self) -> list[Loss]:
@@ -271,7 +279,6 @@ def _sequence_step(sequence: Sequence, name: Name) -> Step:
     return Step(
         stage="create",
         label=f"sequence {name}",
-        keeps_existing=True,
         sql=(
             f"CREATE SEQUENCE {quote_name(name.schema, name.name)} AS {kind} "
             f"INCREMENT {sequence.increment}{limits} START {sequence.start} "

@@ -59,6 +59,7 @@ class PostgresLoad:
         self._own_shared: Session | None = None
         self._idle: list[Session] = []
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._known: dict[Name, TargetTable] = {}
         self._done = set(prepared.done)
         self._single = prepared.options.single_transaction
@@ -185,15 +186,16 @@ class PostgresLoad:
             self._idle.append(session)
 
     def _read(self, names: Sequence[Name], session: Session) -> dict[Name, TargetTable]:
-        """Look tables up as they are now, over the session that may have just made them."""
-        with self._lock:
-            missing = [name for name in names if name not in self._known]
-        if missing:
-            # Names of types come out qualified only under this path.
-            session.for_ddl()
-            found = read_tables(session, missing)
-            with self._lock:
-                self._known.update(found)
+        """Look tables up as they are now, over the session that may have just made them.
+
+        All of them at once: there may be thousands.
+        """
+        with self._reading:
+            if any(name not in self._known for name in names):
+                # Names of types come out qualified only under this path.
+                session.for_ddl()
+                plans = self._prepared.plan.tables
+                self._known = read_tables(session, [p.target for p in plans])
         return {name: self._known[name] for name in names}
 
     # After the rows

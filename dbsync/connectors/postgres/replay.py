@@ -13,7 +13,7 @@ from functools import cached_property
 from dbsync.connectors.base import Stage
 from dbsync.connectors.postgres.connection import quote_literal, quote_name
 from dbsync.connectors.postgres.session import Asks
-from dbsync.connectors.postgres.steps import SchemaSteps, Step
+from dbsync.connectors.postgres.steps import SchemaSteps, Step, schema_steps
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, NativeObject
 
@@ -68,6 +68,8 @@ class _Replay:
 
     def steps(self) -> SchemaSteps:
         there = self._existing()
+        made = {o.name.name for o in self._objects if o.kind == "SCHEMA"}
+        schemas = schema_steps(self._asks, {t.schema or "public" for t in self._create.values()})
         objects = [o for o in self._objects if o.provides not in there]
         objects = [
             o
@@ -76,7 +78,7 @@ class _Replay:
         ]
         objects = self._without_missing(objects)
         owners = self._owners(objects)
-        before: list[Step] = []
+        before = [step for step in schemas if step.label.removeprefix("schema ") not in made]
         keys: list[Step] = []
         after: list[Step] = []
         for item in objects:

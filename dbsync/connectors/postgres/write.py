@@ -63,9 +63,10 @@ class OwnTransaction:
 
     def begin(self) -> Session:
         """Begin the chunk's transaction."""
+        self._broken = True  # until it has shown that it works
         self.session.for_rows()
         self.session.begin()
-        self._open = True
+        self._open, self._broken = True, False
         # Rows go into the table that they come from; COPY does not apply rules at all.
         for statement in self.table.switch_rules(on=False):
             self.session.run(statement, f"turning off the rules of {self.table.name}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg2
 import pytest
 
-from dbsync.connectors.base import ImportOptions
+from dbsync.connectors.base import ChunkId, ImportOptions
 from dbsync.connectors.postgres import open_target
 from dbsync.errors import ConflictError, LossError, TargetError
 from dbsync.model.schema import ForeignKey, Name
@@ -15,6 +17,7 @@ from tests.servers import PostgresServer
 from tests.unit.connectors.postgres.loading import (
     TEXT,
     Stop,
+    batch,
     column,
     database,
     load,
@@ -293,3 +296,60 @@ def test_names_that_postgresql_would_cut_are_refused(pg_url: str) -> None:
         with pytest.raises(LossError, match="not between 1 and 63 bytes"):
             load(pg_url, database(of), {}, ddl="portable")
     load(pg_url, database(table("t" * 63, column("c" * 63))), {}, ddl="portable")
+
+
+@pytest.mark.parametrize("existing", ["append", "overwrite"])
+def test_several_writers_at_once(pg_url: str, existing: str) -> None:
+    """Threads write chunks of one table side by side, or in turn where they share a transaction."""
+    run(pg_url, OLD)
+    options = ImportOptions(import_id="x", existing=existing)  # type: ignore[arg-type]
+    with closing(open_target(pg_url, jobs=4)) as target:
+        plan = target.prepare(database(T), options)
+        with target.load(plan, options) as loading:
+            list(loading.create())
+
+            def work(first: int) -> int:
+                with loading.writer(plan.tables[0]) as writer:
+                    inserted = 0
+                    for number in range(first, first + 5):
+                        writer.write(batch(T, [(number * 10 + i, "x") for i in range(10)]))
+                        chunk = ChunkId(table=T.name, number=number, digest="x")
+                        inserted += writer.commit(chunk).inserted
+                return inserted
+
+            with ThreadPoolExecutor(4) as pool:
+                assert sum(pool.map(work, (1, 6, 11, 16))) == 200
+            list(loading.finalize())
+    assert query(pg_url, "SELECT count(*) FROM t WHERE id > 1") == [(200,)]
+
+
+def test_a_chunk_that_is_given_up_leaves_the_others(pg_url: str) -> None:
+    """Leaving a writer without commit undoes its chunk only, in a shared transaction as well."""
+    run(pg_url, OLD)
+    options = ImportOptions(import_id="x", existing="overwrite")
+    with closing(open_target(pg_url)) as target:
+        plan = target.prepare(database(T), options)
+        with target.load(plan, options) as loading:
+            list(loading.create())
+            with loading.writer(plan.tables[0]) as writer:
+                writer.write(batch(T, [(2, "kept")]))
+                writer.commit(ChunkId(table=T.name, number=0, digest="x"))
+                writer.write(batch(T, [(3, "given up")]))
+            with loading.writer(plan.tables[0]) as writer, pytest.raises(TargetError):
+                writer.write(batch(T, [(2, "twice")]))
+            list(loading.finalize())
+    assert query(pg_url, "TABLE t") == [(2, "kept")]
+
+
+def test_check_says_what_is_missing(pg18: PostgresServer, pg_url: str) -> None:
+    """The owner lacks nothing; a poor role gets the grants to ask for."""
+    run(pg_url, OLD)
+    with closing(open_target(pg_url)) as target:
+        assert all(item.ok and item.hint is None for item in target.check())
+    with (
+        pg18.role("poor"),
+        closing(open_target(pg18.url(pg_url.rsplit("/", 1)[1], user="poor"))) as target,
+    ):
+        bad = {item.item: item.hint or "" for item in target.check() if not item.ok}
+    assert set(bad) == {"create tables", "write existing tables", "exactly once"}
+    assert bad["create tables"].startswith('GRANT CREATE ON SCHEMA "public" TO "poor"')

@@ -332,3 +332,17 @@ def test_a_partitioned_table_becomes_one_table(pg_url: str) -> None:
     assert "without partitions" in losses(planned(pg_url, of))["table public.t"]
     load(pg_url, of, {"t": [[(1,)]]}, ddl="portable")
     assert query(pg_url, "TABLE t") == [(1,)]
+
+
+def test_enums_and_sequences_that_are_there_are_used(pg_url: str) -> None:
+    """An enum with the same labels and a sequence of the same name are not made twice."""
+    run(pg_url, "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE SEQUENCE s; SELECT setval('s', 50)")
+    mood = LogicalType(name="enum", labels=("sad", "ok"))
+    of = database(
+        table("t", column("a", mood, "public.mood"), schema="public"),
+        engine="postgresql",
+        sequences=(Sequence(name=Name("public", "s"), last_value=9, is_called=True),),
+    )
+    load(pg_url, of, {"t": [[("ok",)]]}, ddl="portable")
+    assert query(pg_url, "SELECT pg_typeof(a)::text FROM t") == [("mood",)]
+    assert query(pg_url, "SELECT nextval('s')") == [(51,)]
