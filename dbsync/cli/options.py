@@ -97,9 +97,9 @@ def encoding_options(*, level: int | None) -> Decorator[Any]:
     return combine(
         option(
             "--chunk-bytes",
-            default="64MiB",
+            default="32MiB",
             show_default=True,
-            help="Size of a chunk in memory, such as 64MiB.",
+            help="Size of a chunk in memory, such as 32MiB.",
         ),
         option(
             "--compression-level",

@@ -269,7 +269,7 @@ def _landing(given: Given) -> dict[str, Any]:
 
 def _chunk_bytes(given: Given) -> int:
     return parse_size(
-        given.text("chunk_bytes") or "64MiB",
+        given.text("chunk_bytes") or "32MiB",
         given.label("chunk_bytes"),
         minimum=MIN_CHUNK_BYTES,
         maximum=MAX_CHUNK_BYTES,

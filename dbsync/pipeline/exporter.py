@@ -34,7 +34,7 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     selection: Selection = Selection()
     include_schema: bool = True
-    chunk_bytes: int = 64 << 20
+    chunk_bytes: int = 32 << 20
     compression_level: int = 3
     jobs: int = 2
     strict: bool = False
@@ -146,9 +146,12 @@ class _Export:
         return self._snapshot.database
 
     def _partition_bytes(self, table: Table) -> int:
-        # A few ranges per worker keep them all busy to the end; fewer, larger ranges mean fewer
-        # small chunks at the ends of ranges.
+        # A range that fits into one chunk, with room for a wrong estimate, makes chunks of the
+        # same size whatever the size of the table, and so the same peak of memory. A condition
+        # may leave few rows of a range: then larger ones keep chunks from being tiny.
         chunk = self._options.chunk_bytes
+        if table.where is None:
+            return chunk * 3 // 4
         share = (table.bytes_estimate or 0) // (self._options.jobs * 4)
         return max(chunk, min(share, 8 * chunk))
 
