@@ -35,7 +35,9 @@ main(["export", "x", "--url", "sqlite:///x", *sys.argv[3:]])
 
 
 def _start(tmp_path: Path, mode: str, *args: str) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DBSYNC_", "PYTHONUNBUFFERED"))}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith(("DBSYNC_", "PYTHONUNBUFFERED"))
+    }
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(tmp_path / "partial"), mode, *args],
         stdout=subprocess.PIPE,
