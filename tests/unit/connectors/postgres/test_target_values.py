@@ -206,6 +206,9 @@ REFUSED = [
     (T(name="array", element=decimal(10, 3)), "numeric(10,2)[]", "{1.005}"),
     (T(name="date"), "date", -2_440_589),
     (T(name="timestamp"), "timestamp", -(2**63)),
+    # Moved to PostgreSQL's epoch these would be its -infinity.
+    (T(name="timestamp"), "timestamp", -(2**63) + 946_684_800_000_000),
+    (T(name="date"), "date", -(2**31) + 10_957),
 ]
 
 
@@ -262,6 +265,16 @@ def test_a_value_that_fits_another_type_arrives(pg_url: str) -> None:
         load(pg_url, database(of), {of.name.name: [[(value,), (None,)]]}, import_id=f"{number}")
         found = _pinned(pg_url, f"SELECT v::text FROM t{number} ORDER BY v NULLS LAST")
         assert found == [(text,), (None,)], native
+
+
+def test_the_one_byte_type_is_checked_from_postgresql_too(pg_url: str) -> None:
+    """A cast to "char" cuts its text, so even the same type on both sides is compared."""
+    run(pg_url, 'CREATE TABLE t (v "char")')
+    of = table("t", column("v", T(name="native"), '"char"'), schema="public")
+    load(pg_url, database(of, engine="postgresql"), {"t": [[("a",), ("",)]]})
+    assert query(pg_url, "SELECT v::text FROM t ORDER BY v") == [("",), ("a",)]
+    with pytest.raises(LossError, match="column v: 1 value cannot be"):
+        load(pg_url, database(of, engine="postgresql"), {"t": [[("ab",)]]}, on_conflict="error")
 
 
 def test_a_nul_is_refused_with_table_column_and_count(pg_url: str) -> None:
