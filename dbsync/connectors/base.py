@@ -281,10 +281,10 @@ def foreign_key_groups(tables: Iterable[Table]) -> list[list[Name]]:
         needs.intersection_update(pending)
     groups: list[list[Name]] = []
     while pending:
-        ready = sorted(name for name, needs in pending.items() if not needs)
+        ready = sorted((name for name, needs in pending.items() if not needs), key=str)
         if not ready:
             # Only cycles are left, and what hangs on them: they go together.
-            ready = sorted(pending)
+            ready = sorted(pending, key=str)
         groups.append(ready)
         for name in ready:
             del pending[name]

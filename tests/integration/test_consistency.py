@@ -96,6 +96,47 @@ def test_transfers_on_postgres(pg_url: str, tmp_path: Path, jobs: int) -> None:
         assert total == [(2 * ACCOUNTS * BALANCE, ACCOUNTS)]
 
 
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_transfers_on_sakila(sakila_url: str, tmp_path: Path, jobs: int) -> None:
+    """Sakila: while amounts move between payments, their sum in the archive is exact."""
+    total = pg_query(sakila_url, "SELECT sum(amount), count(*) FROM payment")
+    stop = threading.Event()
+
+    def transfer() -> None:
+        with closing(psycopg2.connect(sakila_url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT payment_id FROM payment ORDER BY 1")
+            ids = [number for (number,) in cursor.fetchall()]
+            for step in range(1 << 30):
+                if stop.is_set():
+                    return
+                a, b = ids[step * 7919 % len(ids)], ids[step * 104729 % len(ids)]
+                if a != b:
+                    change = "UPDATE payment SET amount = amount + %s WHERE payment_id = %s"
+                    cursor.execute(change, (-1, a))
+                    cursor.execute(change, (1, b))
+                connection.commit()
+
+    thread = threading.Thread(target=transfer)
+    thread.start()
+    try:
+        archive = tmp_path / "a.dbsync.tar"
+        dbsync.export_database(sakila_url, str(archive), jobs=jobs, chunk_bytes=64 << 10)
+    finally:
+        stop.set()
+        thread.join()
+    copy = tmp_path / "copy.sqlite"
+    dbsync.import_archive(str(archive), f"sqlite:///{copy}", include_schema=True)
+    tables = [
+        name
+        for (name,) in sqlite_query(
+            copy, "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'payment%'"
+        )
+    ]
+    sums = [sqlite_query(copy, f"SELECT sum(amount), count(*) FROM {t}")[0] for t in tables]
+    assert round(sum(amount or 0 for amount, _ in sums), 2) == float(total[0][0])
+    assert sum(count for _, count in sums) == total[0][1]
+
+
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_transfers_on_sqlite(tmp_path: Path, journal: str, jobs: int) -> None:
