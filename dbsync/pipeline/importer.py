@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from time import monotonic
 from typing import Literal
@@ -289,11 +290,19 @@ class _Writers:
         self._lock = threading.Lock()
         self._idle: list[tuple[TablePlan, TableWriter]] = []
 
-    def borrow(self, plan: TablePlan) -> _Borrowed:
-        """Lend a writer for `plan`, opening one where none is idle."""
-        return _Borrowed(self, plan)
+    @contextmanager
+    def borrow(self, plan: TablePlan) -> Generator[TableWriter]:
+        """Lend a writer for `plan`, opening one where none is idle; one that failed is closed."""
+        writer = self._take(plan)
+        try:
+            yield writer
+        except BaseException as error:
+            writer.__exit__(type(error), error, error.__traceback__)
+            raise
+        with self._lock:
+            self._idle.append((plan, writer))
 
-    def take(self, plan: TablePlan) -> TableWriter:
+    def _take(self, plan: TablePlan) -> TableWriter:
         stale: TableWriter | None = None
         with self._lock:
             for position, (table, writer) in enumerate(self._idle):
@@ -307,10 +316,6 @@ class _Writers:
             stale.__exit__(None, None, None)
         return self._load.writer(plan).__enter__()
 
-    def give_back(self, plan: TablePlan, writer: TableWriter) -> None:
-        with self._lock:
-            self._idle.append((plan, writer))
-
     def close(self, *, failed: bool) -> None:
         """Close every idle writer; a failure to close is not hidden unless another one is up."""
         for _, writer in self._idle:
@@ -320,24 +325,6 @@ class _Writers:
                 if not failed:
                     raise
         self._idle.clear()
-
-
-class _Borrowed:
-    def __init__(self, writers: _Writers, plan: TablePlan):
-        self._writers = writers
-        self._plan = plan
-        self._writer: TableWriter | None = None
-
-    def __enter__(self) -> TableWriter:
-        self._writer = self._writers.take(self._plan)
-        return self._writer
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        assert self._writer is not None  # noqa: S101  # entered before
-        if kind is None:
-            self._writers.give_back(self._plan, self._writer)
-        else:
-            self._writer.__exit__(kind, error, trace)
 
 
 def _one_writer(plan: TablePlan) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -217,13 +216,9 @@ def test_the_plain_select_runs_where_nothing_is_odd(tmp_path: Path) -> None:
     assert read_rows.__doc__
 
 
-def test_chinook_equals_the_standard_library(tmp_path: Path) -> None:
+def test_chinook_equals_the_standard_library(shared_data: Path, tmp_path: Path) -> None:
     """Every row of every table of a real database is what the standard library reads."""
-    folder = os.environ.get("DBSYNC_SHARED_DATA")
-    shared = Path(folder) if folder else Path(__file__).resolve().parents[5] / "shared" / "data"
-    original = shared / "chinook" / "Chinook_Sqlite.sqlite"
-    if not original.exists():
-        pytest.skip("the folder with the sample databases is not there")
+    original = shared_data / "chinook" / "Chinook_Sqlite.sqlite"
     path = Path(shutil.copy(original, tmp_path / "chinook.db"))
     database, batches = read(path, jobs=2, target_bytes=20_000)
     assert len(database.tables) == 11
