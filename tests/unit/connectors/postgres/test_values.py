@@ -11,7 +11,7 @@ import pytest
 from dbsync.connectors.postgres.connection import pin_statement
 from dbsync.model.types import LogicalType, decimal, integer
 from tests.servers import PostgresServer
-from tests.unit.connectors.postgres.reading import batches, public, snapshot, texts
+from tests.unit.connectors.postgres.reading import batches, public, snapshot, texts, whole
 
 # Type, values as SQL, logical type, Arrow storage.
 # fmt: off
@@ -196,7 +196,7 @@ def test_types_decoded_by_the_driver_are_exact(
     printed = _fill(connection, [(kind, values) for kind, values, _, _ in DIRECT])
     with snapshot(pg_url) as snap:
         table = snap.database.table(public("t"))
-        (batch,) = batches(snap, table)
+        batch = whole(snap, table)
         read = texts(batch, table)
     order = [read["id"].index(str(n)) for n in range(batch.num_rows)]
     for n, (kind, _, logical, storage) in enumerate(DIRECT):
@@ -215,7 +215,7 @@ def test_values_beyond_their_arrow_type_are_literal_exceptions(
     _fill(connection, [(kind, values) for kind, values, _, _ in DIRECT])
     with snapshot(pg_url) as snap:
         table = snap.database.table(public("t"))
-        (batch,) = batches(snap, table)
+        batch = whole(snap, table)
     found: dict[str, set[str]] = {}
     for n, (kind, *_) in enumerate(DIRECT):
         column = table.column(f"c{n}")
