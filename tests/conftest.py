@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.servers import PostgresServer, install
+from tests.servers import MariaServer, PostgresServer, install
+from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.mariadb import BINLOG
+from tests.servers.process import temporary_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -34,7 +38,7 @@ def pg16() -> Iterator[PostgresServer]:
     yield from _serve(16)
 
 
-def _databases(server: PostgresServer) -> Iterator[Callable[[], str]]:
+def _databases(server: PostgresServer | MariaServer) -> Iterator[Callable[[], str]]:
     names: list[str] = []
 
     def create() -> str:
@@ -70,6 +74,79 @@ def pg_url(new_pg_url: Callable[[], str]) -> str:
 def pg16_url(new_pg16_url: Callable[[], str]) -> str:
     """The URL of an empty database on PostgreSQL 16; dropped after the test."""
     return new_pg16_url()
+
+
+@pytest.fixture(scope="session")
+def serve_maria() -> Iterator[Callable[..., MariaServer]]:
+    """A function that gives a private MariaDB with further settings, and keeps it for the next.
+
+    ``serve_maria({"local-infile": "0"})``: the same settings give the same server.
+    """
+    servers: dict[tuple[tuple[str, str | None], ...], MariaServer] = {}
+
+    def serve(settings: Mapping[str, str | None] | None = None) -> MariaServer:
+        key = tuple(sorted((settings or {}).items()))
+        if key not in servers:
+            servers[key] = MariaServer(settings).start()
+        return servers[key]
+
+    try:
+        yield serve
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def maria(serve_maria: Callable[..., MariaServer]) -> MariaServer:
+    """A private MariaDB without a binary log, one for each worker of the test run."""
+    return serve_maria()
+
+
+@pytest.fixture(scope="session")
+def maria_with_binlog(serve_maria: Callable[..., MariaServer]) -> MariaServer:
+    """A private MariaDB that writes a binary log."""
+    return serve_maria(BINLOG)
+
+
+@pytest.fixture(scope="session")
+def maria_without_load_data(serve_maria: Callable[..., MariaServer]) -> MariaServer:
+    """A private MariaDB on which LOAD DATA LOCAL is disabled."""
+    return serve_maria({"local-infile": "0"})
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Iterator[Certificates]:
+    """A certificate for 127.0.0.1 and the authority that signed it, where servers can read them."""
+    folder = temporary_folder("dbsync-tls-")
+    try:
+        yield make_certificates(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def maria_with_tls(
+    serve_maria: Callable[..., MariaServer], certificates: Certificates
+) -> MariaServer:
+    """A private MariaDB that offers TLS for 127.0.0.1 with `certificates`."""
+    return serve_maria({
+        "ssl-ca": str(certificates.authority),
+        "ssl-cert": str(certificates.certificate),
+        "ssl-key": str(certificates.key),
+    })  # fmt: skip
+
+
+@pytest.fixture
+def new_maria_url(maria: MariaServer) -> Iterator[Callable[[], str]]:
+    """A function that creates an empty database on MariaDB and returns its URL."""
+    yield from _databases(maria)
+
+
+@pytest.fixture
+def maria_url(new_maria_url: Callable[[], str]) -> str:
+    """The URL of an empty database on MariaDB; dropped after the test."""
+    return new_maria_url()
 
 
 @pytest.fixture

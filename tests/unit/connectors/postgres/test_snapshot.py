@@ -14,7 +14,7 @@ from dbsync.connectors.postgres import holder as holder_module
 from dbsync.connectors.postgres.source import PostgresSource
 from dbsync.errors import ConflictError, SourceError
 from dbsync.model.selection import Selection
-from tests.servers import PASSWORD, PostgresServer, _unprivileged
+from tests.servers import PASSWORD, PostgresServer, unprivileged
 from tests.unit.connectors.postgres.reading import batches, count, public, snapshot
 
 
@@ -396,7 +396,7 @@ def test_a_hot_standby_can_be_read_and_says_so(pg18: PostgresServer, database: s
             [str(standby.bin / "pg_basebackup"), "-D", str(standby.data), "-R", "-c", "fast",
              "-d", pg18.url()],
             check=True, capture_output=True, cwd=standby.folder,
-            **_unprivileged(),  # type: ignore[call-overload]
+            **unprivileged(),  # type: ignore[call-overload]
         )  # fmt: skip
         standby.run()
         with snapshot(standby.url(database)) as snap:

