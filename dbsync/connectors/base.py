@@ -20,6 +20,8 @@ from dbsync.model.selection import Selection
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dbsync.connectors.examine import Examiner
+
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a connector can do; a missing ability is refused in `prepare`, never half-way."""
@@ -258,6 +260,15 @@ class Target(Protocol):
         Raises before any write: `TargetError` for a missing table (naming ``--include-schema``),
         a missing column, a table that exists under ``--existing error``; `LossError` for an
         upsert without a usable key.
+        """
+        ...
+
+    def examiner(self, table: TablePlan) -> Examiner | None:
+        """Say what to look at in a table of the last plan before anything is written.
+
+        None where the types alone prove that every value fits, which is the common case. Reads
+        only. The pipeline examines every chunk of an archive that it can read twice, and refuses
+        with exit code 7; in a pipe the writer's own check of each chunk is what is left.
         """
         ...
 

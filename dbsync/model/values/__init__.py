@@ -19,14 +19,18 @@ from __future__ import annotations
 from dbsync.model.values.canonical import RowsDigest, canonical, row_digests
 from dbsync.model.values.convert import standard_type, standardize
 from dbsync.model.values.exceptions import EXCEPTIONS_TYPE, column_values, make_exceptions
+from dbsync.model.values.misfit import MisfitError, misfit_text, refuse
 from dbsync.model.values.text import to_text
 
 __all__ = [
     "EXCEPTIONS_TYPE",
+    "MisfitError",
     "RowsDigest",
     "canonical",
     "column_values",
     "make_exceptions",
+    "misfit_text",
+    "refuse",
     "row_digests",
     "standard_type",
     "standardize",

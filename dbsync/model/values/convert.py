@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from dbsync.errors import LossError
 from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
 from dbsync.model.values.kernels import attempt, pc, scatter
+from dbsync.model.values.misfit import refuse
 from dbsync.model.values.parse import from_text
 from dbsync.model.values.text import decimal_text, float_text
 
@@ -53,14 +53,15 @@ def standardize(
     `values` may have any storage type, whatever `column.storage` says, so a column of another
     database can be read under this one's logical type. The second part is the canonical text of
     values that the type cannot hold (``NaN``, ``infinity``, ``24:00:00``), NULL elsewhere, or None
-    when there are none. Values of the right type are returned as they are. Raises `LossError`
+    when there are none. Values of the right type are returned as they are. Raises `MisfitError`
     when a value has no exact equal, naming `table`, the column, how many, and one of them unless
     `example` is false.
     """
     result = convert(values, exceptions, column.type, standard_type(column))
     if result.failed is not None:
         shown = _example(values, exceptions, result.failed) if example else ""
-        raise _loss(column, table, pc.sum(result.failed).as_py(), shown)
+        reason = f"cannot be {column.type} without loss"
+        refuse(result.failed, column.name, table, reason, example=shown)
     return result.values, result.literals
 
 
@@ -250,16 +251,6 @@ def _refused(values: pa.Array, target: pa.DataType) -> Converted:
     """Fail every row that is not NULL."""
     failed = values.is_valid() if values.null_count < len(values) else None
     return Converted(pa.nulls(len(values), target), None, failed)
-
-
-def _loss(column: Column, table: str, count: int, example: str) -> LossError:
-    values = "value" if count == 1 else "values"
-    such = f", such as {example}" if example else ""
-    return LossError(
-        f"table {table}, column {column.name}: {count} {values} "
-        f"cannot be {column.type} without loss{such}",
-        hint="correct the values in the source, or leave the column out with --columns",
-    )
 
 
 def _example(values: pa.Array, exceptions: pa.StructArray | None, failed: pa.Array) -> str:
