@@ -346,4 +346,5 @@ def _jobs(jobs: int | None) -> int:
 
 
 def _schema_for(url: str, schema: str | None) -> str | None:
-    return None if url.startswith("sqlite") else schema
+    scheme = url.partition(":")[0].partition("+")[0].lower()
+    return None if scheme in ("sqlite", "mysql", "mariadb") else schema

@@ -42,10 +42,14 @@ progress_option = option(
 )
 
 database_options = combine(
-    option("--url", secret=True, help="The database, such as postgresql://user@host/name."),
+    option("--url", secret=True, help="The database, such as postgresql://user@host/name or mysql://user@host/name."),
     option("--engine", help=f"In place of --url: {', '.join(ENGINES)}."),
-    option("--host", help="Host name, or the folder of a Unix socket."),
-    option("--port", type=click.IntRange(1, 65535), help="Port."),
+    option("--host", help="Host name, or the path of a Unix socket (for PostgreSQL its folder)."),
+    option(
+        "--port",
+        type=click.IntRange(1, 65535),
+        help="Port.  [default: 5432 for PostgreSQL, 3306 for MySQL and MariaDB]",
+    ),
     option("--username", help="User name."),
     option("--password", secret=True, help="Password; also completes a --url without one."),
     option("--database", help="Name of the database; for SQLite the path of the file."),

@@ -14,7 +14,20 @@ from dbsync.errors import UsageError
 MASK = "***"
 
 _FILE_ENGINES = frozenset({"sqlite"})
-_ENGINES = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
+_ENGINES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mariadb",
+    "sqlite": "sqlite",
+}
+_SAME = {"mariadb": "mysql"}
+"""Schemes that reach the same servers; the connector asks the server what it is."""
+
+_SOCKET = {"postgresql": "host", "mysql": "unix_socket", "mariadb": "unix_socket"}
+"""What a socket is called in the query of a URL: a folder for PostgreSQL, else a file."""
+
+_PORTS = {"postgresql": 5432, "mysql": 3306}
 ENGINES = tuple(_ENGINES)
 
 _SECRET_QUERY = re.compile(
@@ -39,8 +52,9 @@ def build_url(
 ) -> str:
     """Make a URL out of its parts, each percent-encoded.
 
-    A host that is an absolute path is the folder of a Unix socket and goes into ``?host=``. For
-    SQLite `database` is the path of the file and nothing else may be given. Raises `UsageError`.
+    A host that is an absolute path is a Unix socket: its folder for PostgreSQL, the socket itself
+    for MySQL and MariaDB. For SQLite `database` is the path of the file and nothing else may be
+    given. Raises `UsageError`.
     """
     if engine is None:
         raise UsageError(
@@ -65,12 +79,14 @@ def build_url(
         user += ":" + quote(password, safe="")
     authority = f"{user}@" if user else ""
     if host and host.startswith("/"):
-        suffix = f"&port={port}" if port else ""
-        return f"{scheme}://{authority}/{name}?host={quote(host, safe='')}{suffix}"
+        suffix = f"&port={port}" if port and scheme == "postgresql" else ""
+        return f"{scheme}://{authority}/{name}?{_SOCKET[scheme]}={quote(host, safe='')}{suffix}"
     if host and ":" in host and not host.startswith("["):
         host = f"[{host}]"
+    if port and not host and scheme != "postgresql":
+        host = "localhost"
     place = (host or "") + (f":{port}" if port else "")
-    if port and not host:
+    if port and not host and scheme == "postgresql":
         return f"{scheme}://{authority}/{name}?port={port}"
     return f"{scheme}://{authority}{place}/{name}"
 
@@ -128,12 +144,12 @@ def _identity(url: str) -> tuple[object, ...]:
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0].lower()
     scheme = _ENGINES.get(scheme, scheme)
+    scheme = _SAME.get(scheme, scheme)
     try:
         port = parts.port
     except ValueError:
         return (url,)
-    if scheme == "postgresql":
-        port = port or 5432
+    port = port or _PORTS.get(scheme)
     return (scheme, (parts.hostname or "").lower(), port, unquote(parts.path), parts.query)
 
 

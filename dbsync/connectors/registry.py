@@ -14,6 +14,8 @@ from dbsync.errors import UsageError
 _PACKAGES = {
     "postgresql": "dbsync.connectors.postgres",
     "postgres": "dbsync.connectors.postgres",
+    "mysql": "dbsync.connectors.mysql",
+    "mariadb": "dbsync.connectors.mysql",
     "sqlite": "dbsync.connectors.sqlite",
 }
 _WITH_SCHEMAS = {"dbsync.connectors.postgres"}

@@ -1,0 +1,43 @@
+"""One import at a time into one database: a named lock of the server.
+
+What lives here: the lock's name and its taking. The server frees it when the session that took it
+ends, however that happens. Must not know: what an import is.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from dbsync.connectors.mysql.connection import Session
+from dbsync.errors import ConflictError
+
+
+def lock_name(database: str) -> str:
+    """Name the lock of a database: a hash, since locks have at most 64 characters.
+
+    Case is folded because some servers ignore it in names of databases; two databases that differ
+    only by case share a lock, which makes one import wait and does no other harm.
+    """
+    return f"dbsync:{sha256(database.lower().encode()).hexdigest()[:40]}"
+
+
+def take_lock(session: Session) -> None:
+    """Take the lock of the session's database, to be held until the session is closed.
+
+    Raises `ConflictError` while another session holds it.
+    """
+    name = lock_name(session.database)
+    doing = "locking the target against other imports"
+    if session.value("SELECT GET_LOCK(%s, 0)", doing, (name,)) != 1:
+        raise ConflictError(
+            "another import into this database is running",
+            hint="wait until it ends, or end it, then run this one again",
+            retryable=True,
+        )
+
+
+def holds_lock(session: Session) -> bool:
+    """Say whether this session still holds the lock of its database."""
+    doing = "asking who holds the lock"
+    name = lock_name(session.database)
+    return bool(session.value("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", doing, (name,)))
