@@ -1,0 +1,201 @@
+"""Keys, foreign keys, checks and indexes of a table, as far as the portable model has words.
+
+What lives here: the choice of what any engine could build, and the losses where it is less than
+what stands in the table. Must not know: native DDL but for the text of single indexes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dbsync.connectors.mysql.information import (
+    RawForeignKey,
+    RawIndex,
+    RawTable,
+    is_json_check,
+)
+from dbsync.connectors.mysql.tokens import significant, tokenize
+from dbsync.model.schema import (
+    Action,
+    Check,
+    ForeignKey,
+    Index,
+    IndexColumn,
+    Key,
+    Loss,
+    Name,
+)
+
+_ACTIONS: dict[str, Action] = {
+    "NO ACTION": "no action", "RESTRICT": "restrict", "CASCADE": "cascade",
+    "SET NULL": "set null", "SET DEFAULT": "set default",
+}  # fmt: skip
+_INTRODUCER = re.compile(r"_[a-z0-9]+", re.IGNORECASE)
+
+
+class Narrowed:
+    """The columns of one table that take part, and a note of whatever names others."""
+
+    def __init__(self, raw: RawTable, columns: set[str], losses: list[Loss]):
+        self.raw = raw
+        self._columns = columns
+        self._losses = losses
+
+    def keeps(self, kind: str, name: str | None, columns: tuple[str, ...]) -> bool:
+        """Say whether all of `columns` take part; note it as a loss where they do not."""
+        gone = [column for column in columns if column not in self._columns]
+        if gone:
+            self.lose(kind, name, f"column {', '.join(gone)} was not chosen")
+        return not gone
+
+    def lose(self, kind: str, name: str | None, reason: str) -> None:
+        """Note that something of the table is lost."""
+        inner = f"{kind} {name}" if name else kind
+        self._losses.append(Loss(object=f"{inner} of table {self.raw.name}", reason=reason))
+
+
+def read_primary_key(table: Narrowed) -> Key | None:
+    """Give the primary key. One over prefixes holds for whole values as well."""
+    index = table.raw.primary_key
+    if index is None or not table.keeps("primary key", None, index.columns):
+        return None
+    return Key(columns=index.columns)
+
+
+def read_uniques(table: Narrowed) -> tuple[Key, ...]:
+    """Give the unique keys over whole columns."""
+    return tuple(
+        Key(columns=index.columns, name=index.name)
+        for index in table.raw.indexes
+        if is_unique_key(index) and table.keeps("unique key", index.name, index.columns)
+    )
+
+
+def is_unique_key(index: RawIndex) -> bool:
+    """Say whether an index is what other engines call a unique constraint."""
+    straight = not any(part.descending for part in index.parts)
+    return index.unique and index.plain and straight and index.name != "PRIMARY"
+
+
+def read_indexes(table: Narrowed, definitions: Mapping[str, str]) -> tuple[Index, ...]:
+    """Give all other indexes; `definitions` has the text of each as it stands in the table."""
+    indexes: list[Index] = []
+    for index in table.raw.indexes:
+        if index.name == "PRIMARY" or is_unique_key(index):
+            continue
+        used = index.columns + tuple(_columns_in(index, table.raw))
+        if not table.keeps("index", index.name, used):
+            continue
+        indexes.append(
+            Index(
+                name=index.name,
+                columns=tuple(
+                    IndexColumn(
+                        column=part.column, expression=part.expression, descending=part.descending
+                    )
+                    for part in index.parts
+                ),
+                unique=index.unique,
+                portable=index.plain,
+                definition=None if index.plain else definitions.get(index.name),
+            )
+        )
+    return tuple(indexes)
+
+
+def _columns_in(index: RawIndex, raw: RawTable) -> set[str]:
+    return {
+        name
+        for part in index.parts
+        if part.expression is not None
+        for name in columns_of(part.expression, raw)
+    }
+
+
+def columns_of(expression: str, raw: RawTable) -> tuple[str, ...]:
+    """Name the columns that an expression of the server looks at, which it quotes."""
+    quoted = {token.identifier for token in tokenize(expression) if token.kind == "name"}
+    return tuple(column.name for column in raw.columns if column.name in quoted)
+
+
+def read_checks(table: Narrowed) -> tuple[Check, ...]:
+    """Give the checks; that a column holds JSON is part of its type and no check."""
+    checks: list[Check] = []
+    for check in table.raw.checks:
+        if is_json_check(check, table.raw):
+            continue
+        label = check.clause if check.of_column else check.name
+        if table.keeps("check", label, columns_of(check.clause, table.raw)):
+            name = None if check.of_column else check.name
+            checks.append(Check(expression=_without_introducers(check.clause), name=name))
+    return tuple(checks)
+
+
+def _without_introducers(clause: str) -> str:
+    """Drop ``_utf8mb4`` before strings, which MySQL writes into its expressions."""
+    tokens = tokenize(clause)
+    kept = [
+        token.text
+        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
+        if not (
+            token.kind == "word"
+            and _INTRODUCER.fullmatch(token.text)
+            and following is not None
+            and following.kind == "string"
+        )
+    ]
+    return "".join(kept)
+
+
+def read_foreign_keys(
+    table: Narrowed, database: str, tables: Mapping[str, RawTable]
+) -> tuple[ForeignKey, ...]:
+    """Give the foreign keys to the tables in `tables`, which take part; the others are losses.
+
+    InnoDB lets a foreign key refer to columns that are not unique. No other engine does.
+    """
+    found: list[ForeignKey] = []
+    for key in table.raw.foreign_keys:
+        if not table.keeps("foreign key", key.name, key.columns):
+            continue
+        if key.schema != database:
+            table.lose(
+                "foreign key",
+                key.name,
+                f"it refers to {key.schema}.{key.table}, which is in another database",
+            )
+        elif key.table not in tables:
+            table.lose("foreign key", key.name, f"it refers to {key.table}, which is not selected")
+        elif not _refers_to_key(key, tables[key.table]):
+            listed = ", ".join(key.referred_columns)
+            table.lose(
+                "foreign key",
+                key.name,
+                f"it refers to {key.table} ({listed}), which need not be unique; only native DDL"
+                " carries it",
+            )
+        else:
+            found.append(
+                ForeignKey(
+                    columns=key.columns,
+                    referred=Name(None, key.table),
+                    referred_columns=key.referred_columns,
+                    name=key.name,
+                    on_update=_ACTIONS.get(key.on_update, "no action"),
+                    on_delete=_ACTIONS.get(key.on_delete, "no action"),
+                )
+            )
+    return tuple(found)
+
+
+def _refers_to_key(key: RawForeignKey, referred: RawTable) -> bool:
+    wanted = set(key.referred_columns)
+    return any(
+        index.unique and index.plain and set(index.columns) == wanted for index in referred.indexes
+    )
+
+
+def index_words(definition: str) -> list[str]:
+    """Give the words of an index's definition, in upper case."""
+    return [token.upper for token in significant(tokenize(definition)) if token.kind == "word"]

@@ -1,0 +1,337 @@
+"""A database as information_schema gives it: plain rows, grouped by table, without meaning.
+
+What lives here: one query for each view that is needed, whatever the number of tables, since
+MySQL has no other way that is cheap for ten thousand of them. Must not know: the portable model,
+what a target makes of the answers.
+
+Names are grouped here and not in SQL: information_schema compares without case, and `A` may stand
+beside `a`. Outside facts: https://mariadb.com/kb/en/information-schema/ and
+https://dev.mysql.com/doc/refman/8.0/en/information-schema.html.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from dbsync.connectors.mysql.connection import Session, quote_literal
+from dbsync.connectors.mysql.defaults import default_sql
+from dbsync.connectors.mysql.types import ColumnFacts
+
+
+class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of COLUMNS; `default` is SQL on either flavour, None where there is none."""
+
+    name: str
+    facts: ColumnFacts
+    nullable: bool
+    default: str | None
+    extra: str
+    generation: str | None
+    comment: str
+    privileges: str
+
+    @property
+    def auto_increment(self) -> bool:
+        """Whether the column numbers itself."""
+        return "auto_increment" in self.extra
+
+    @property
+    def invisible(self) -> bool:
+        """Whether ``SELECT *`` leaves the column out."""
+        return "invisible" in self.extra
+
+    @property
+    def on_update(self) -> str | None:
+        """What an update puts into the column by itself."""
+        _, found, function = self.extra.partition("on update ")
+        return function.split(",")[0].strip() if found else None
+
+
+class RawPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of an index; `prefix` counts characters, or bytes of a binary column."""
+
+    column: str | None
+    expression: str | None = None
+    prefix: int | None = None
+    descending: bool = False
+    nullable: bool = False
+
+
+class RawIndex(msgspec.Struct, frozen=True, kw_only=True):
+    """One index; `kind` is BTREE, HASH, FULLTEXT, SPATIAL or RTREE."""
+
+    name: str
+    unique: bool
+    kind: str
+    parts: tuple[RawPart, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns, without expressions."""
+        return tuple(part.column for part in self.parts if part.column is not None)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is an index over whole columns that any engine could have."""
+        whole = all(part.column is not None and part.prefix is None for part in self.parts)
+        return whole and self.kind in ("BTREE", "HASH")
+
+
+class RawForeignKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One foreign key; `schema` and `table` are where it refers to."""
+
+    name: str
+    columns: tuple[str, ...]
+    schema: str
+    table: str
+    referred_columns: tuple[str, ...]
+    on_update: str
+    on_delete: str
+
+
+class RawCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One check; those of a column bear its name."""
+
+    name: str
+    clause: str
+    of_column: bool
+
+
+class RawTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of TABLES with what belongs to it; `kind` is TABLE_TYPE."""
+
+    name: str
+    kind: str
+    engine: str | None
+    rows: int | None
+    data_bytes: int | None
+    auto_increment: int | None
+    collation: str | None
+    options: str
+    comment: str
+    columns: tuple[RawColumn, ...] = ()
+    indexes: tuple[RawIndex, ...] = ()
+    foreign_keys: tuple[RawForeignKey, ...] = ()
+    checks: tuple[RawCheck, ...] = ()
+
+    @property
+    def primary_key(self) -> RawIndex | None:
+        """The primary key, where there is one."""
+        return next((index for index in self.indexes if index.name == "PRIMARY"), None)
+
+
+class Information(msgspec.Struct, frozen=True, kw_only=True):
+    """All tables, views and sequences of one database, by name."""
+
+    database: str
+    tables: dict[str, RawTable]
+
+
+Within = Callable[[str], str]
+"""Writes the condition that a column names the session's database."""
+
+
+def ignores_case(session: Session) -> bool:
+    """Say whether the server takes names of tables without case (``lower_case_table_names``)."""
+    return int(session.value("SELECT @@lower_case_table_names", "reading settings")) != 0
+
+
+def within_database(session: Session) -> Within:
+    """Make the condition that keeps to the session's database, with case where case counts."""
+    literal = quote_literal(session.database)
+    folds = ignores_case(session)
+
+    def condition(column: str) -> str:
+        text = f"{column} = {literal}"
+        exact = f"CAST({column} AS BINARY) = CAST({literal} AS BINARY)"
+        return text if folds else f"{text} AND {exact}"
+
+    return condition
+
+
+def read_information(session: Session, *, constraints: bool = True) -> Information:
+    """Read everything of the session's database; foreign keys only on demand."""
+    within = within_database(session)
+    columns = _columns(session, within)
+    indexes = _indexes(session, within)
+    foreign_keys = _foreign_keys(session, within) if constraints else {}
+    # MariaDB marks JSON by a check, so that types need them always.
+    checks = _checks(session, within)
+    tables: dict[str, RawTable] = {}
+    for row in session.rows(
+        "SELECT TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine, TABLE_ROWS AS table_rows,"
+        " DATA_LENGTH AS data_bytes, AUTO_INCREMENT AS auto_increment,"
+        " TABLE_COLLATION AS table_collation, CREATE_OPTIONS AS options, TABLE_COMMENT AS remark"
+        f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA')}"
+        " AND TABLE_TYPE NOT LIKE '%TEMPORARY%' ORDER BY TABLE_NAME",
+        "reading the list of tables",
+    ):
+        name = row["name"]
+        own = tuple(checks.get(name, ()))
+        tables[name] = RawTable(
+            name=name,
+            kind=row["kind"],
+            engine=row["engine"],
+            rows=row["table_rows"],
+            data_bytes=row["data_bytes"],
+            auto_increment=row["auto_increment"],
+            collation=row["table_collation"],
+            options=row["options"] or "",
+            comment=row["remark"] or "",
+            columns=tuple(_with_json(column, own) for column in columns.get(name, ())),
+            indexes=tuple(indexes.get(name, ())),
+            foreign_keys=tuple(foreign_keys.get(name, ())),
+            checks=own,
+        )
+    return Information(database=session.database, tables=tables)
+
+
+def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
+    found: dict[str, list[RawColumn]] = defaultdict(list)
+    for row in session.rows(
+        "SELECT TABLE_NAME AS owner, COLUMN_NAME AS name, COLUMN_DEFAULT AS value,"
+        " IS_NULLABLE AS nullable, DATA_TYPE AS data_type, COLUMN_TYPE AS column_type,"
+        " CHARACTER_MAXIMUM_LENGTH AS length_chars, NUMERIC_PRECISION AS number_precision,"
+        " NUMERIC_SCALE AS number_scale, DATETIME_PRECISION AS datetime_precision,"
+        " CHARACTER_SET_NAME AS charset, COLLATION_NAME AS column_collation, EXTRA AS extra,"
+        " GENERATION_EXPRESSION AS generation, COLUMN_COMMENT AS remark, PRIVILEGES AS rights"
+        f" FROM information_schema.COLUMNS WHERE {within('TABLE_SCHEMA')}"
+        " ORDER BY TABLE_NAME, ORDINAL_POSITION",
+        "reading columns",
+    ):
+        found[row["owner"]].append(_column(session, row))
+    return found
+
+
+def _column(session: Session, row: dict[str, Any]) -> RawColumn:
+    facts = ColumnFacts(
+        data_type=row["data_type"].lower(),
+        column_type=row["column_type"],
+        charset=row["charset"],
+        collation=row["column_collation"],
+        precision=row["number_precision"],
+        scale=row["number_scale"],
+        datetime_precision=row["datetime_precision"],
+        length_chars=row["length_chars"],
+    )
+    extra = row["extra"]
+    return RawColumn(
+        name=row["name"],
+        facts=facts,
+        nullable=row["nullable"] == "YES",
+        default=default_sql(row["value"], extra, facts, session.flavour),
+        extra=extra.lower(),
+        generation=expression(row["generation"], session) or None,
+        comment=row["remark"],
+        privileges=row["rights"] or "",
+    )
+
+
+def expression(text: str | None, session: Session) -> str:
+    """Give an expression of information_schema as SQL on either flavour; empty for None."""
+    if text is not None and session.flavour.escapes_expressions:
+        return text.replace("\\'", "'")
+    return text or ""
+
+
+def _with_json(column: RawColumn, checks: tuple[RawCheck, ...]) -> RawColumn:
+    """Mark the alias JSON, which is a longtext with a check that the server writes itself."""
+    if column.facts.data_type != "longtext":
+        return column
+    quoted = column.name.replace("`", "``")
+    wanted = f"json_valid(`{quoted}`)"
+    if not any(c.of_column and c.name == column.name and c.clause == wanted for c in checks):
+        return column
+    return msgspec.structs.replace(
+        column, facts=msgspec.structs.replace(column.facts, is_json=True)
+    )
+
+
+def is_json_check(check: RawCheck, table: RawTable) -> bool:
+    """Say whether a check is the one that makes a column JSON."""
+    return check.of_column and any(c.facts.is_json and c.name == check.name for c in table.columns)
+
+
+def _indexes(session: Session, within: Within) -> dict[str, list[RawIndex]]:
+    heads: dict[tuple[str, str], tuple[bool, str]] = {}
+    parts: dict[tuple[str, str], list[RawPart]] = defaultdict(list)
+    for row in session.rows(
+        "SELECT TABLE_NAME AS owner, INDEX_NAME AS name, NON_UNIQUE AS repeats,"
+        " INDEX_TYPE AS kind, COLUMN_NAME AS column_name, SUB_PART AS prefix,"
+        f" COLLATION AS direction, {session.flavour.index_expression} AS part, NULLABLE AS nullable"
+        f" FROM information_schema.STATISTICS WHERE {within('TABLE_SCHEMA')}"
+        " ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+        "reading indexes",
+    ):
+        key = (row["owner"], row["name"])
+        heads[key] = (not int(row["repeats"]), row["kind"])
+        parts[key].append(
+            RawPart(
+                column=row["column_name"],
+                expression=expression(row["part"], session) or None,
+                # A spatial index counts a prefix of its own, which is never written.
+                prefix=row["prefix"] if row["kind"] in ("BTREE", "HASH") else None,
+                descending=row["direction"] == "D",
+                nullable=row["nullable"] == "YES",
+            )
+        )
+    found: dict[str, list[RawIndex]] = defaultdict(list)
+    for (owner, name), (unique, kind) in heads.items():
+        found[owner].append(
+            RawIndex(name=name, unique=unique, kind=kind, parts=tuple(parts[owner, name]))
+        )
+    return found
+
+
+def _foreign_keys(session: Session, within: Within) -> dict[str, list[RawForeignKey]]:
+    rules: dict[tuple[str, str], tuple[str, str]] = {}
+    for row in session.rows(
+        "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, UPDATE_RULE AS on_update,"
+        " DELETE_RULE AS on_delete FROM information_schema.REFERENTIAL_CONSTRAINTS"
+        f" WHERE {within('CONSTRAINT_SCHEMA')}",
+        "reading foreign keys",
+    ):
+        rules[row["owner"], row["name"]] = (row["on_update"], row["on_delete"])
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in session.rows(
+        "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, COLUMN_NAME AS column_name,"
+        " REFERENCED_TABLE_SCHEMA AS referred_schema, REFERENCED_TABLE_NAME AS referred,"
+        " REFERENCED_COLUMN_NAME AS referred_column FROM information_schema.KEY_COLUMN_USAGE"
+        f" WHERE {within('TABLE_SCHEMA')} AND REFERENCED_TABLE_NAME IS NOT NULL"
+        " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+        "reading foreign keys",
+    ):
+        grouped[row["owner"], row["name"]].append(row)
+    found: dict[str, list[RawForeignKey]] = defaultdict(list)
+    for (owner, name), rows in grouped.items():
+        on_update, on_delete = rules.get((owner, name), ("RESTRICT", "RESTRICT"))
+        found[owner].append(
+            RawForeignKey(
+                name=name,
+                columns=tuple(row["column_name"] for row in rows),
+                schema=rows[0]["referred_schema"],
+                table=rows[0]["referred"],
+                referred_columns=tuple(row["referred_column"] for row in rows),
+                on_update=on_update,
+                on_delete=on_delete,
+            )
+        )
+    return found
+
+
+def _checks(session: Session, within: Within) -> dict[str, list[RawCheck]]:
+    query = session.flavour.named_checks.format(schema=within("c.CONSTRAINT_SCHEMA"))
+    found: dict[str, list[RawCheck]] = defaultdict(list)
+    for row in session.rows(query, "reading checks"):
+        found[row["owner"]].append(
+            RawCheck(
+                name=row["name"],
+                clause=expression(row["clause"], session),
+                of_column=bool(int(row["of_column"])),
+            )
+        )
+    return found
