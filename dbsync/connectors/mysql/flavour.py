@@ -54,6 +54,21 @@ class Flavour(msgspec.Struct, frozen=True):
         return self.mariadb and self.version >= (10, 7, 0)
 
     @property
+    def largest_scale(self) -> int:
+        """How many digits of a DECIMAL may stand behind the point."""
+        return 38 if self.mariadb else 30
+
+    @property
+    def last_timestamp(self) -> int:
+        """The last second that TIMESTAMP holds: in 2038, or in 2106 from MariaDB 11.5 on."""
+        return 2**32 - 1 if self.mariadb and self.version >= (11, 5, 0) else 2**31 - 1
+
+    @property
+    def literal_defaults_of_texts(self) -> bool:
+        """Whether TEXT, BLOB and JSON take a literal as default; MySQL takes expressions only."""
+        return self.mariadb
+
+    @property
     def inet4_type(self) -> bool:
         """Whether the server has the type INET4; INET6 is in every supported MariaDB."""
         return self.mariadb and self.version >= (10, 10, 0)
