@@ -39,6 +39,12 @@ def sqlite_query(path: Path | str, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+def sqlite_run(path: Path | str, sql: str) -> list[tuple[Any, ...]]:
+    """Run one statement on an SQLite file and commit it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
 def sqlite_script(path: Path | str, script: str) -> None:
     """Run a script on an SQLite file, creating the file where there is none."""
     with closing(sqlite3.connect(path)) as connection:

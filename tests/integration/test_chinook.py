@@ -1,15 +1,117 @@
-"""Chinook through both engines: the oracle that nobody here wrote."""
+"""Chinook in three engines, from each into each: the oracle that nobody here wrote."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.integration.chinook import (
+    ENGINES,
+    archive_rows,
+    columns,
+    foreign_keys,
+    load_maria,
+    load_postgres,
+    load_sqlite,
+    next_key,
+    plain,
+    query,
+    quote,
+    tables,
+)
 from tests.integration.command import dbsync
-from tests.integration.rows import pg_query, sqlite_query, sqlite_rows
+from tests.integration.rows import pg_query, sqlite_query, sqlite_rows, sqlite_run
+from tests.servers import MariaServer, PostgresServer
+
+
+@pytest.fixture(scope="module")
+def published(
+    shared_data: Path,
+    maria: MariaServer,
+    pg18: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, str]]:
+    """The URL of Chinook as published for each engine; the servers' with counters for keys."""
+    folder = shared_data / "chinook"
+    postgres, mysql = pg18.create_database(), maria.create_database()
+    load_postgres(folder / "Chinook_PostgreSql_SerialPKs.sql", pg18.url(postgres))
+    load_maria(folder / "Chinook_MySql_AutoIncrementPKs.sql", maria, mysql)
+    file = load_sqlite(folder / "Chinook_Sqlite.sqlite", tmp_path_factory.mktemp("published"))
+    yield {"sqlite": file, "postgresql": pg18.url(postgres), "mysql": maria.url(mysql)}
+    pg18.drop_database(postgres)
+    maria.drop_database(mysql)
+
+
+@pytest.fixture
+def new_url(
+    new_pg_url: Callable[[], str], new_maria_url: Callable[[], str], tmp_path: Path
+) -> Callable[[str], str]:
+    """A function that gives the URL of an empty database of an engine."""
+
+    def create(engine: str) -> str:
+        if engine == "sqlite":
+            return f"sqlite:///{tmp_path / 'new.sqlite'}"
+        return new_pg_url() if engine == "postgresql" else new_maria_url()
+
+    return create
+
+
+@pytest.mark.parametrize("target", ENGINES)
+@pytest.mark.parametrize("source", ENGINES)
+def test_nine_clones(
+    published: dict[str, str],
+    new_url: Callable[[str], str],
+    tmp_path: Path,
+    source: str,
+    target: str,
+) -> None:
+    """From each engine into each: rows equal, foreign keys there, the next key goes on."""
+    kept, copy = tmp_path / "kept.dbsync.tar", new_url(target)
+    dbsync("clone", "--from", published[source], "--to", copy, "--include-schema", "--keep", kept)
+    for url in (copy, published[source]):
+        done = dbsync("verify", kept, "--against", url, "--json").json()
+        assert done["differences"] == []
+    names = {plain(table): table for table in tables(copy)}
+    counts = [query(copy, f"SELECT count(*) FROM {quote(copy, n)}") for n in names.values()]
+    assert (len(counts), sum(n for ((n,),) in counts)) == (11, 15607)
+    assert foreign_keys(copy) == foreign_keys(published[source])
+    assert len(foreign_keys(copy)) == 11
+    (total,) = (quote(copy, c) for c in columns(copy, names["invoice"]) if plain(c) == "total")
+    ((amount,),) = query(copy, f"SELECT sum({total}) FROM {quote(copy, names['invoice'])}")
+    assert Decimal(str(round(amount, 2))) == Decimal("2328.60")
+    for name, table in names.items():
+        if name != "playlisttrack":  # its key is a pair of references
+            given, highest = next_key(copy, table)
+            assert given == highest + 1, table
+
+
+def test_the_archives_agree(published: dict[str, str], tmp_path: Path) -> None:
+    """The three archives hold the same rows, but for the spelling of names and of moments."""
+    found = {}
+    for engine, url in published.items():
+        archive = tmp_path / f"{engine}.dbsync.tar"
+        dbsync("export", "--url", url, archive)
+        found[engine] = archive_rows(archive, tmp_path / engine)
+    assert sum(map(len, found["sqlite"].values())) == 15607
+    for engine in ("postgresql", "mysql"):
+        assert set(found[engine]) == set(found["sqlite"])
+        for table, rows in found["sqlite"].items():
+            assert found[engine][table] == rows, (engine, table)
+
+
+def test_archives_verify_against_the_other_engine(
+    published: dict[str, str], tmp_path: Path
+) -> None:
+    """What was published for SQLite equals what was published for MySQL, by canonical values."""
+    for source, other in (("sqlite", "mysql"), ("mysql", "sqlite")):
+        archive = tmp_path / f"{source}.dbsync.tar"
+        dbsync("export", "--url", published[source], archive)
+        dbsync("verify", archive, "--against", published[other])
 
 
 @pytest.fixture
@@ -18,31 +120,16 @@ def chinook(shared_data: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(shared_data / "chinook" / "Chinook_Sqlite.sqlite", tmp_path))
 
 
-def _foreign_keys(path: Path) -> set[tuple[object, ...]]:
-    tables = [n for (n,) in sqlite_query(path, "SELECT name FROM sqlite_master WHERE type='table'")]
-    return {
-        (table, *row[2:5])
-        for table in tables
-        for row in sqlite_query(path, f'PRAGMA foreign_key_list("{table}")')
-    }
-
-
-def test_chinook_goes_to_postgres_and_back(chinook: Path, tmp_path: Path, pg_url: str) -> None:
-    """SQLite to PostgreSQL to SQLite leaves every row of every table and every foreign key."""
-    there, back = tmp_path / "there.dbsync.tar", tmp_path / "back.dbsync.tar"
-    copy = tmp_path / "copy.sqlite"
-    dbsync("export", "--url", f"sqlite:///{chinook}", there)
-    dbsync("import", "--url", pg_url, "--include-schema", there)
-    keys = pg_query(pg_url, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'")
-    assert keys == [(len(_foreign_keys(chinook)),)]
-    total = pg_query(pg_url, 'SELECT count(*), sum("Total") FROM "Invoice"')
-    assert total == [(412, Decimal("2328.60"))]
-    dbsync("verify", there, "--against", pg_url)
-    dbsync("export", "--url", pg_url, back)
-    dbsync("import", "--url", f"sqlite:///{copy}", "--include-schema", back)
-    assert sqlite_rows(copy) == sqlite_rows(chinook)
-    assert _foreign_keys(copy) == _foreign_keys(chinook)
-    dbsync("verify", back, "--against", f"sqlite:///{chinook}")
+def test_chinook_goes_around_and_comes_back(
+    chinook: Path, tmp_path: Path, pg_url: str, maria_url: str
+) -> None:
+    """SQLite to PostgreSQL to MySQL to SQLite: each value with its storage class, each key."""
+    copy = f"sqlite:///{tmp_path / 'copy.sqlite'}"
+    places = [f"sqlite:///{chinook}", pg_url, maria_url, copy]
+    for source, target in pairwise(places):
+        dbsync("clone", "--from", source, "--to", target, "--include-schema")
+    assert sqlite_rows(tmp_path / "copy.sqlite") == sqlite_rows(chinook)
+    assert foreign_keys(copy) == foreign_keys(places[0])
 
 
 def test_native_copy_of_chinook_is_identical(chinook: Path, tmp_path: Path) -> None:
@@ -94,14 +181,9 @@ def test_verify_against_names_a_changed_row(chinook: Path, tmp_path: Path) -> No
     """A row that was changed, one that was added and one that is gone are each found by key."""
     archive = tmp_path / "a.dbsync.tar"
     dbsync("export", "--url", f"sqlite:///{chinook}", archive)
-    sqlite_query(chinook, "SELECT 1")
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(chinook)) as connection, connection:
-        connection.execute('UPDATE "Artist" SET "Name" = \'x\' WHERE "ArtistId" = 7')
-        connection.execute('DELETE FROM "Playlist" WHERE "PlaylistId" = 3')
-        connection.execute("INSERT INTO \"Genre\" VALUES (999, 'new')")
+    sqlite_run(chinook, 'UPDATE "Artist" SET "Name" = \'x\' WHERE "ArtistId" = 7')
+    sqlite_run(chinook, 'DELETE FROM "Playlist" WHERE "PlaylistId" = 3')
+    sqlite_run(chinook, "INSERT INTO \"Genre\" VALUES (999, 'new')")
     done = dbsync("verify", archive, "--against", f"sqlite:///{chinook}", "--json", code=7).json()
     found = {
         d["table"]["name"] if isinstance(d["table"], dict) else d["table"][-1]: d

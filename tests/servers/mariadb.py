@@ -190,6 +190,7 @@ class MariaServer:
         """Run SQL files, and then `text`, DELIMITER lines included, with the program `mariadb`."""
         command = [self.programs["mariadb"], "--no-defaults", f"--socket={self.socket}"]
         command += [f"--user={self.user}", "--default-character-set=utf8mb4", "--binary-mode"]
+        command += ["--comments"]
         command += [f"--init-command=SET sql_mode = '{MODE}', time_zone = '+00:00'", database]
         for content in [*(file.read_bytes() for file in files), text.encode()]:
             done = subprocess.run(
