@@ -43,7 +43,8 @@ class Loaded(msgspec.Struct, frozen=True):
         cls, affected: int, message: str, count: int, warnings: Sequence[dict[str, Any]]
     ) -> Self:
         """Read the server's counts, which it gives as a sentence in its own language."""
-        numbers = [int(number) for number in re.findall(r"\d+", message)]
+        # The driver leaves the sentence's length before it, which may be the byte of a digit.
+        numbers = [int(number) for number in re.findall(r"\d+", message)][-4:]
         records, deleted, skipped, warned = (*numbers, 0, 0, 0, 0)[:4]
         lines = tuple(Warning(w["Level"], w["Code"], w["Message"]) for w in warnings)
         return cls(records, deleted, skipped, affected, max(count, warned), lines)
