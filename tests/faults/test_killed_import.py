@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import dbsync
-from dbsync.pipeline.events import ChunkDone, Event
-from tests.integration.command import environment
+from dbsync.pipeline.events import ChunkDone
+from tests.faults.rerun import kill, resumed, run_again
 from tests.integration.rows import pg_rows, pg_sequences, sqlite_rows, sqlite_script
 from tests.servers import PostgresServer
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 ROWS = 4000
 CHUNK_BYTES = 64 << 10
 STAGES = [
@@ -85,36 +81,14 @@ def pg_archive(tmp_path_factory: pytest.TempPathFactory, pg18: PostgresServer) -
     return archive
 
 
-def _kill(archive: Path, url: str, stage: str, number: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.killed_import", archive, url, stage, str(number)],
-        cwd=REPOSITORY,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, (stage, done.returncode, done.stderr)
-
-
-def _again(archive: Path, url: str) -> list[Event]:
-    events: list[Event] = []
-    dbsync.import_archive(str(archive), url, include_schema=True, jobs=2, on_event=events.append)
-    return events
-
-
-def _resumed(events: list[Event]) -> int:
-    return sum(1 for event in events if isinstance(event, ChunkDone) and event.resumed)
-
-
 # SQLite declares foreign keys with the table: there is no such stage.
 @pytest.mark.parametrize(("stage", "number"), [s for s in STAGES if s[0] != "foreign_keys"])
 def test_killed_on_sqlite(sqlite_archive: Path, tmp_path: Path, stage: str, number: int) -> None:
     """On SQLite, at every stage, with and without primary keys."""
     clean, target = tmp_path / "clean.sqlite", tmp_path / "target.sqlite"
     dbsync.import_archive(str(sqlite_archive), f"sqlite:///{clean}", include_schema=True)
-    _kill(sqlite_archive, f"sqlite:///{target}", stage, number)
-    events = _again(sqlite_archive, f"sqlite:///{target}")
+    kill(sqlite_archive, f"sqlite:///{target}", stage, number)
+    events = run_again(sqlite_archive, f"sqlite:///{target}")
     assert sqlite_rows(target) == sqlite_rows(clean)
     if stage in ("indexes", "objects", "sequences", "cleanup"):
         chunks = [e for e in events if isinstance(e, ChunkDone)]
@@ -128,12 +102,12 @@ def test_killed_on_postgres(
     """On PostgreSQL, at every stage, with and without primary keys, sequences included."""
     clean, target = new_pg_url(), new_pg_url()
     dbsync.import_archive(str(pg_archive), clean, include_schema=True)
-    _kill(pg_archive, target, stage, number)
-    events = _again(pg_archive, target)
+    kill(pg_archive, target, stage, number)
+    events = run_again(pg_archive, target)
     assert pg_rows(target) == pg_rows(clean)
     assert pg_sequences(target) == pg_sequences(clean)
     if stage == "chunk_done":
-        assert _resumed(events) >= number
+        assert resumed(events) >= number
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -143,7 +117,7 @@ def test_portable_import_resumes_across_engines(
     """An archive of SQLite, killed on its way into PostgreSQL, resumes there too."""
     clean, target = new_pg_url(), new_pg_url()
     dbsync.import_archive(str(sqlite_archive), clean, include_schema=True, jobs=jobs)
-    _kill(sqlite_archive, target, "chunk_done", 3)
-    events = _again(sqlite_archive, target)
-    assert _resumed(events) >= 3
+    kill(sqlite_archive, target, "chunk_done", 3)
+    events = run_again(sqlite_archive, target)
+    assert resumed(events) >= 3
     assert pg_rows(target) == pg_rows(clean)

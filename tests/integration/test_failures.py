@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from tests.integration.command import DBSYNC, Done, dbsync, environment
@@ -251,26 +250,6 @@ def test_lost_connection_while_importing(archive: Path, pg_url: str) -> None:
     pg_query(pg_url, "DROP TRIGGER cut ON people")
     dbsync("import", "--url", pg_url, archive)
     assert pg_query(pg_url, "SELECT count(*) FROM people") == [(3000,)]
-
-
-def test_two_imports_at_once(archive: Path, pg_url: str) -> None:
-    """The second import into one database is refused while the first one runs: 8."""
-    import dbsync as library
-    from dbsync.pipeline.events import ChunkWritten, Event
-
-    codes: list[int] = []
-
-    def meanwhile(event: Event) -> None:
-        if isinstance(event, ChunkWritten):
-            codes.append(
-                dbsync("import", "--url", pg_url, "--include-schema", archive, code=None).code
-            )
-
-    library.import_archive(str(archive), pg_url, include_schema=True, on_event=meanwhile)
-    assert codes == [8]
-    assert pg_query(pg_url, "SELECT count(*) FROM people") == [(3000,)]
-    with pytest.raises(psycopg2.Error):
-        pg_query(pg_url, "SELECT 1 FROM dbsync_ledger")
 
 
 def test_the_ledger_is_not_exported(archive: Path, pg_url: str, tmp_path: Path) -> None:
