@@ -42,6 +42,15 @@ class Holder:
     """Of `chosen`, what this role may read only by column, and so not lock."""
     consistency: Consistency
 
+    @property
+    def locks(self) -> list[str]:
+        """What each worker locks too: all that is locked, unless these would be very many locks.
+
+        The lock table of a server has room for about 6,400 in its default configuration.
+        """
+        names = [_lockable(r) for r in self.chosen if r.may_select]
+        return names if len(names) <= _LOCKS_PER_STATEMENT else []
+
     def ensure_alive(self) -> None:
         """Raise `SourceError` unless the locks have been held without a gap until now."""
         self.catalog.rows(

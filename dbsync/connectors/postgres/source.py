@@ -24,7 +24,7 @@ from dbsync.connectors.postgres.query import Catalog
 from dbsync.connectors.postgres.relations import Relation, list_relations, other_relations
 from dbsync.connectors.postgres.sequences import read_sequences
 from dbsync.connectors.postgres.workers import Worker, Workers
-from dbsync.errors import SourceError
+from dbsync.errors import ConflictError, SourceError
 from dbsync.model.schema import Database, Name, Table
 from dbsync.model.selection import Selection, matches
 
@@ -42,6 +42,7 @@ CAPABILITIES = Capabilities(
     schemas=True,
 )
 _ROWS_WITHOUT_COLUMNS = 65_536
+_TRIES = 10
 
 
 class PostgresSource:
@@ -66,19 +67,35 @@ class PostgresSource:
         self, selection: Selection, *, include_schema: bool = True
     ) -> Generator[Snapshot, None, None]:
         """Lock, fix one moment and read the definitions; see `Source.snapshot`."""
-        holder = hold(
-            self._address,
-            self._schema,
-            lambda relations: self._choose(relations, selection),
-            lock_timeout_s=self._lock_timeout_s,
-        )
-        raw_text = holder.catalog.value("SELECT current_setting('server_encoding')") == "SQL_ASCII"
-        workers = Workers(self._address, holder.token, raw_text=raw_text)
+        holder, workers = self._begin(selection)
         try:
             yield self._open(holder, workers, selection, include_schema)
         finally:
             workers.close()
             holder.close()
+
+    def _begin(self, selection: Selection) -> tuple[Holder, Workers]:
+        """Hold the moment and let the workers join it, anew where an ALTER came in between."""
+        for attempt in range(_TRIES):
+            holder = hold(
+                self._address,
+                self._schema,
+                lambda relations: self._choose(relations, selection),
+                lock_timeout_s=self._lock_timeout_s,
+            )
+            encoding = holder.catalog.value("SELECT current_setting('server_encoding')")
+            raw_text = encoding == "SQL_ASCII"
+            workers = Workers(self._address, holder.token, raw_text=raw_text, tables=holder.locks)
+            try:
+                workers.start(self._jobs)
+            except BaseException as failure:
+                workers.close()
+                holder.close()
+                if not isinstance(failure, ConflictError) or attempt == _TRIES - 1:
+                    raise
+            else:
+                return holder, workers
+        raise AssertionError("the last attempt returns or raises")
 
     def check(self) -> list[CheckItem]:
         """Say what an export may do and what it lacks; see `Source.check`."""

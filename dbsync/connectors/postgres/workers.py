@@ -7,7 +7,7 @@ over the holder's snapshot. Must not know: which rows are read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,25 @@ BATCH_BYTES = 2 << 20
 """Measured: 4 MiB are a tenth slower, for their page faults, and 1 MiB are no faster."""
 
 
-class Worker:
-    """One connection under the snapshot, used by one thread at a time."""
+_LOCK_TIMEOUT_MS = 10_000
+"""Whoever makes a worker wait waits for the holder in turn, which waits for the worker: the server
+sees no deadlock in that, so the wait has to end by itself."""
 
-    def __init__(self, address: Address, token: str, *, raw_text: bool = False) -> None:
+
+class Worker:
+    """One connection under the snapshot, used by one thread at a time.
+
+    `tables` (quoted names) are locked at once, so that an ALTER that comes later waits for this
+    worker as well instead of standing between it and its next table. Raises `ConflictError` where
+    one is waiting already.
+    """
+
+    def __init__(
+        self, address: Address, token: str, *, raw_text: bool = False, tables: Sequence[str] = ()
+    ) -> None:
         self._address = address
-        self._connection: adbc.Connection = open_bulk(address, SourceError)
+        settings = {"lock_timeout": str(_LOCK_TIMEOUT_MS)}
+        self._connection: adbc.Connection = open_bulk(address, SourceError, settings=settings)
         self._running: Any = None
         try:
             if raw_text:
@@ -39,6 +52,11 @@ class Worker:
                 "joining the snapshot",
                 hint="the session that holds the snapshot has ended: run the same command again",
             )
+            if tables:
+                self.execute(
+                    f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE NOWAIT",
+                    "locking the tables for a worker",
+                )
         except BaseException:
             self._connection.close()
             raise
@@ -103,17 +121,25 @@ class Worker:
 class Workers:
     """The workers of one snapshot; grows by as many as are used at once.
 
-    With `raw_text` the server sends text as it is stored, whether it is UTF-8 or not.
+    With `raw_text` the server sends text as it is stored, whether it is UTF-8 or not. `tables` are
+    those that each worker locks.
     """
 
-    def __init__(self, address: Address, token: str, *, raw_text: bool = False) -> None:
+    def __init__(
+        self, address: Address, token: str, *, raw_text: bool = False, tables: Sequence[str] = ()
+    ) -> None:
         self._address = address
         self._token = token
         self._raw_text = raw_text
+        self._tables = tables
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._closed = False
+
+    def start(self, count: int) -> None:
+        """Open the first `count` workers, while no one else has had much time to ask for locks."""
+        self._idle += [self._new() for _ in range(count)]
 
     @contextmanager
     def lease(self) -> Generator[Worker, None, None]:
@@ -151,10 +177,13 @@ class Workers:
             if worker is not None:
                 self._busy.add(worker)
                 return worker
-        worker = Worker(self._address, self._token, raw_text=self._raw_text)
+        worker = self._new()
         with self._lock:
             self._busy.add(worker)
         return worker
+
+    def _new(self) -> Worker:
+        return Worker(self._address, self._token, raw_text=self._raw_text, tables=self._tables)
 
     def _drop(self, worker: Worker) -> None:
         with self._lock:
