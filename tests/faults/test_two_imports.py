@@ -10,8 +10,8 @@ import pytest
 import dbsync as library
 from dbsync.pipeline.events import ChunkWritten, Event
 from tests.faults.rerun import kill
-from tests.integration.chinook import ENGINES, query, tables
 from tests.integration.command import dbsync
+from tests.integration.engines import ENGINES, query, tables
 from tests.integration.rows import sqlite_script
 
 

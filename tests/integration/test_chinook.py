@@ -11,20 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.integration.chinook import (
-    ENGINES,
     archive_rows,
-    columns,
     foreign_keys,
     load_maria,
     load_postgres,
     load_sqlite,
     next_key,
     plain,
-    query,
-    quote,
-    tables,
 )
 from tests.integration.command import dbsync
+from tests.integration.engines import ENGINES, columns, query, quote, tables
 from tests.integration.rows import pg_query, sqlite_query, sqlite_rows, sqlite_run
 from tests.servers import MariaServer, PostgresServer
 

@@ -1,4 +1,4 @@
-"""A slice of a database: chosen tables, columns and rows, on both engines."""
+"""A slice of a database: chosen tables, columns and rows, on every engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command import dbsync
-from tests.integration.rows import pg_query, sqlite_query, sqlite_script
+from tests.integration.engines import query
+from tests.integration.rows import sqlite_script
 
 SCRIPT = """
 CREATE TABLE customer (id integer PRIMARY KEY, name text NOT NULL, secret text);
@@ -20,23 +21,21 @@ INSERT INTO audit VALUES ('x');
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def urls(
-    request: pytest.FixtureRequest, tmp_path: Path, new_pg_url: Callable[[], str]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_pg_url: Callable[[], str],
+    new_maria_url: Callable[[], str],
 ) -> tuple[str, str]:
     """A filled source and an empty target of the same engine."""
     if request.param == "sqlite":
         sqlite_script(tmp_path / "source.sqlite", SCRIPT)
         return f"sqlite:///{tmp_path}/source.sqlite", f"sqlite:///{tmp_path}/target.sqlite"
-    source = new_pg_url()
-    pg_query(source, SCRIPT)
-    return source, new_pg_url()
-
-
-def _query(url: str, sql: str) -> list[tuple[object, ...]]:
-    if url.startswith("sqlite"):
-        return sqlite_query(url.removeprefix("sqlite:///"), sql)
-    return pg_query(url, sql)
+    new_url = new_pg_url if request.param == "postgresql" else new_maria_url
+    source = new_url()
+    query(source, SCRIPT)
+    return source, new_url()
 
 
 def test_columns_and_rows(urls: tuple[str, str], tmp_path: Path) -> None:
@@ -49,10 +48,10 @@ def test_columns_and_rows(urls: tuple[str, str], tmp_path: Path) -> None:
     )  # fmt: skip
     assert b"s1" not in archive.read_bytes()
     dbsync("import", "--url", target, "--include-schema", archive)
-    assert _query(target, "SELECT * FROM customer ORDER BY id") == [(1, "a"), (2, "b")]
-    assert _query(target, "SELECT * FROM purchase ORDER BY id") == [(10, 1), (11, 2)]
+    assert query(target, "SELECT * FROM customer ORDER BY id") == [(1, "a"), (2, "b")]
+    assert query(target, "SELECT * FROM purchase ORDER BY id") == [(10, 1), (11, 2)]
     with pytest.raises(Exception, match="audit"):
-        _query(target, "SELECT * FROM audit")
+        query(target, "SELECT * FROM audit")
 
 
 def test_one_table_of_an_archive(urls: tuple[str, str], tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ def test_one_table_of_an_archive(urls: tuple[str, str], tmp_path: Path) -> None:
         "import", "--url", target, "--include-schema", "--tables", "purchase", "--json", archive
     ).json()
     assert "purchase" in " ".join(loss["object"] for loss in done["plan"]["losses"])
-    assert _query(target, "SELECT count(*) FROM purchase") == [(3,)]
+    assert query(target, "SELECT count(*) FROM purchase") == [(3,)]
 
 
 def test_merge_and_skip(urls: tuple[str, str], tmp_path: Path) -> None:
@@ -73,14 +72,14 @@ def test_merge_and_skip(urls: tuple[str, str], tmp_path: Path) -> None:
     archive = tmp_path / "all.dbsync.tar"
     dbsync("export", "--url", source, archive)
     dbsync("import", "--url", target, "--include-schema", archive)
-    _change(source, "UPDATE customer SET secret = NULL WHERE id = 1")
-    _change(target, "UPDATE customer SET name = 'changed'")
+    query(source, "UPDATE customer SET secret = NULL WHERE id = 1")
+    query(target, "UPDATE customer SET name = 'changed'")
     newer = tmp_path / "newer.dbsync.tar"
     dbsync("export", "--url", source, newer)
     dbsync("import", "--url", target, "--on-conflict", "skip", "--exclude-tables", "audit", newer)
-    assert _query(target, "SELECT DISTINCT name FROM customer") == [("changed",)]
+    assert query(target, "SELECT DISTINCT name FROM customer") == [("changed",)]
     dbsync("import", "--url", target, "--on-conflict", "merge", "--exclude-tables", "audit", newer)
-    rows = _query(target, "SELECT name, secret FROM customer ORDER BY id")
+    rows = query(target, "SELECT name, secret FROM customer ORDER BY id")
     assert rows == [("a", "s1"), ("b", "s2"), ("c", "s3")]
 
 
@@ -90,21 +89,14 @@ def test_existing_modes(urls: tuple[str, str], tmp_path: Path) -> None:
     archive = tmp_path / "all.dbsync.tar"
     dbsync("export", "--url", source, archive)
     dbsync("import", "--url", target, "--include-schema", archive)
-    _change(target, "INSERT INTO audit VALUES ('mine')")
+    query(target, "INSERT INTO audit VALUES ('mine')")
     refused = dbsync("import", "--url", target, "--existing", "error", archive, code=4)
     assert "exists" in refused.err
     dbsync("import", "--url", target, "--skip-existing", archive)
-    assert _query(target, "SELECT count(*) FROM audit") == [(2,)]
+    assert query(target, "SELECT count(*) FROM audit") == [(2,)]
     keyless = dbsync("import", "--url", target, archive, code=7)
     assert "audit" in keyless.err
     dbsync("import", "--url", target, "--overwrite", archive)
-    assert _query(target, "SELECT line FROM audit") == [("x",)]
+    assert query(target, "SELECT line FROM audit") == [("x",)]
     dbsync("import", "--url", target, "--overwrite", "--single-transaction", archive)
-    assert _query(target, "SELECT line FROM audit") == [("x",)]
-
-
-def _change(url: str, sql: str) -> None:
-    if url.startswith("sqlite"):
-        sqlite_script(url.removeprefix("sqlite:///"), sql + ";")
-    else:
-        pg_query(url, sql)
+    assert query(target, "SELECT line FROM audit") == [("x",)]
