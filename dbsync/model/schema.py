@@ -158,6 +158,9 @@ class NativeObject(_Struct, frozen=True):
     foreign_key, check, index, sequence; None for what only native DDL can carry."""
     owner: str | None = None
     """The role that owns it, on engines that have owners."""
+    settings: dict[str, str] = {}
+    """Session variables under which `sql` has to run, on engines where that decides what it
+    means."""
 
 
 class Sequence(_Struct, frozen=True):
