@@ -7,15 +7,16 @@ what stands in the table. Must not know: native DDL but for the text of single i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from dbsync.connectors.mysql.information import (
     RawForeignKey,
     RawIndex,
     RawTable,
-    is_json_check,
 )
-from dbsync.connectors.mysql.tokens import significant, tokenize
+from dbsync.connectors.mysql.shown import Shown, ShownCheck
+from dbsync.connectors.mysql.tokens import tokenize
 from dbsync.model.schema import (
     Action,
     Check,
@@ -49,10 +50,17 @@ class Narrowed:
             self.lose(kind, name, f"column {', '.join(gone)} was not chosen")
         return not gone
 
-    def lose(self, kind: str, name: str | None, reason: str) -> None:
-        """Note that something of the table is lost."""
+    def lose(
+        self,
+        kind: str,
+        name: str | None,
+        reason: str,
+        severity: Literal["lost", "changed"] = "lost",
+    ) -> None:
+        """Note that something of the table is lost, or carried by native DDL only."""
         inner = f"{kind} {name}" if name else kind
-        self._losses.append(Loss(object=f"{inner} of table {self.raw.name}", reason=reason))
+        loss = Loss(object=f"{inner} of table {self.raw.name}", reason=reason, severity=severity)
+        self._losses.append(loss)
 
 
 def read_primary_key(table: Narrowed) -> Key | None:
@@ -78,8 +86,9 @@ def is_unique_key(index: RawIndex) -> bool:
     return index.unique and index.plain and straight and index.name != "PRIMARY"
 
 
-def read_indexes(table: Narrowed, definitions: Mapping[str, str]) -> tuple[Index, ...]:
-    """Give all other indexes; `definitions` has the text of each as it stands in the table."""
+def read_indexes(table: Narrowed, shown: Shown | None) -> tuple[Index, ...]:
+    """Give all other indexes; `shown` has the text of those that are not portable."""
+    definitions = shown.indexes if shown is not None else {}
     indexes: list[Index] = []
     for index in table.raw.indexes:
         if index.name == "PRIMARY" or is_unique_key(index):
@@ -119,17 +128,15 @@ def columns_of(expression: str, raw: RawTable) -> tuple[str, ...]:
     return tuple(column.name for column in raw.columns if column.name in quoted)
 
 
-def read_checks(table: Narrowed) -> tuple[Check, ...]:
-    """Give the checks; that a column holds JSON is part of its type and no check."""
-    checks: list[Check] = []
-    for check in table.raw.checks:
-        if is_json_check(check, table.raw):
-            continue
-        label = check.clause if check.of_column else check.name
-        if table.keeps("check", label, columns_of(check.clause, table.raw)):
-            name = None if check.of_column else check.name
-            checks.append(Check(expression=_without_introducers(check.clause), name=name))
-    return tuple(checks)
+def read_checks(table: Narrowed, checks: Iterable[ShownCheck]) -> tuple[Check, ...]:
+    """Give the checks whose columns take part."""
+    return tuple(
+        Check(expression=_without_introducers(check.expression), name=check.name)
+        for check in checks
+        if table.keeps(
+            "check", check.name or check.expression, columns_of(check.expression, table.raw)
+        )
+    )
 
 
 def _without_introducers(clause: str) -> str:
@@ -149,21 +156,26 @@ def _without_introducers(clause: str) -> str:
 
 
 def read_foreign_keys(
-    table: Narrowed, database: str, tables: Mapping[str, RawTable]
+    table: Narrowed,
+    keys: Iterable[RawForeignKey],
+    database: str,
+    tables: Mapping[str, RawTable],
 ) -> tuple[ForeignKey, ...]:
-    """Give the foreign keys to the tables in `tables`, which take part; the others are losses.
+    """Give those of `keys` that refer to `tables`, which take part; the others are losses.
 
     InnoDB lets a foreign key refer to columns that are not unique. No other engine does.
     """
     found: list[ForeignKey] = []
-    for key in table.raw.foreign_keys:
+    for key in keys:
         if not table.keeps("foreign key", key.name, key.columns):
             continue
         if key.schema != database:
             table.lose(
                 "foreign key",
                 key.name,
-                f"it refers to {key.schema}.{key.table}, which is in another database",
+                f"it refers to {key.schema}.{key.table}, in another database; only native DDL"
+                " carries it",
+                "changed",
             )
         elif key.table not in tables:
             table.lose("foreign key", key.name, f"it refers to {key.table}, which is not selected")
@@ -174,6 +186,7 @@ def read_foreign_keys(
                 key.name,
                 f"it refers to {key.table} ({listed}), which need not be unique; only native DDL"
                 " carries it",
+                "changed",
             )
         else:
             found.append(
@@ -194,8 +207,3 @@ def _refers_to_key(key: RawForeignKey, referred: RawTable) -> bool:
     return any(
         index.unique and index.plain and set(index.columns) == wanted for index in referred.indexes
     )
-
-
-def index_words(definition: str) -> list[str]:
-    """Give the words of an index's definition, in upper case."""
-    return [token.upper for token in significant(tokenize(definition)) if token.kind == "word"]

@@ -146,7 +146,7 @@ def read_tables(session: Session, names: Iterable[Name]) -> dict[Name, TargetTab
     wanted = list(names)
     if not wanted:
         return {}
-    raws = read_information(session).tables
+    raws = read_information(session, references=True).tables
     spelled = _spellings(session, raws)
     asked = {name: spelled[name.name] for name in wanted if name.name in spelled}
     if ignores_case(session):

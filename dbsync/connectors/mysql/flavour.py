@@ -101,28 +101,6 @@ class Flavour(msgspec.Struct, frozen=True):
         return "NULL" if self.mariadb else "EXPRESSION"
 
     @property
-    def named_checks(self) -> str:
-        """The query for checks: their table, name, clause, and whether they belong to a column.
-
-        MySQL names the table in TABLE_CONSTRAINTS only, its checks all belong to tables, and those
-        that are NOT ENFORCED are left out. ``{schema}`` stands for the condition on the schema.
-        """
-        if self.mariadb:
-            return (
-                "SELECT c.TABLE_NAME AS owner, c.CONSTRAINT_NAME AS name,"
-                " c.CHECK_CLAUSE AS clause, c.LEVEL = 'Column' AS of_column"
-                " FROM information_schema.CHECK_CONSTRAINTS c WHERE {schema}"
-            )
-        return (
-            "SELECT t.TABLE_NAME AS owner, c.CONSTRAINT_NAME AS name, c.CHECK_CLAUSE AS clause,"
-            " 0 AS of_column FROM information_schema.CHECK_CONSTRAINTS c"
-            " JOIN information_schema.TABLE_CONSTRAINTS t"
-            " ON t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA"
-            " AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME AND t.CONSTRAINT_TYPE = 'CHECK'"
-            " WHERE {schema} AND t.ENFORCED = 'YES'"
-        )
-
-    @property
     def escapes_expressions(self) -> bool:
         r"""Whether expressions in information_schema have backslashes before their quotes.
 
@@ -139,9 +117,9 @@ class Flavour(msgspec.Struct, frozen=True):
         return self.mariadb
 
     @property
-    def packages(self) -> bool:
-        """Whether the server has Oracle's packages of routines."""
-        return self.mariadb
+    def checks_share_names(self) -> bool:
+        """Whether names of checks are unique in a database, and not only in a table."""
+        return not self.mariadb
 
     @property
     def foreign_keys_view(self) -> str:
@@ -154,6 +132,17 @@ class Flavour(msgspec.Struct, frozen=True):
         if not self.mariadb and self.version >= (8, 2, 0):
             return "SHOW BINARY LOG STATUS"
         return "SHOW MASTER STATUS"
+
+    @property
+    def global_lock(self) -> tuple[tuple[str, ...], str]:
+        """The statements that hold every commit on the server back, and the one that ends it.
+
+        MariaDB's backup lock waits for no running query and stops no one while it waits; MySQL
+        has only the global read lock that does both. Either needs RELOAD.
+        """
+        if self.mariadb:
+            return ("BACKUP STAGE START", "BACKUP STAGE BLOCK_COMMIT"), "BACKUP STAGE END"
+        return ("FLUSH TABLES WITH READ LOCK",), "UNLOCK TABLES"
 
     @property
     def settings(self) -> dict[str, str]:

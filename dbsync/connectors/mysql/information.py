@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from dbsync.connectors.mysql.connection import Session, quote_literal
+from dbsync.connectors.mysql.connection import Session, quote_literal, quote_name
 from dbsync.connectors.mysql.defaults import default_sql
 from dbsync.connectors.mysql.types import ColumnFacts
 
@@ -93,14 +93,6 @@ class RawForeignKey(msgspec.Struct, frozen=True, kw_only=True):
     on_delete: str
 
 
-class RawCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One check; those of a column bear its name."""
-
-    name: str
-    clause: str
-    of_column: bool
-
-
 class RawTable(msgspec.Struct, frozen=True, kw_only=True):
     """One row of TABLES with what belongs to it; `kind` is TABLE_TYPE."""
 
@@ -116,7 +108,7 @@ class RawTable(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[RawColumn, ...] = ()
     indexes: tuple[RawIndex, ...] = ()
     foreign_keys: tuple[RawForeignKey, ...] = ()
-    checks: tuple[RawCheck, ...] = ()
+    """Empty unless they were asked for."""
 
     @property
     def primary_key(self) -> RawIndex | None:
@@ -153,14 +145,15 @@ def within_database(session: Session) -> Within:
     return condition
 
 
-def read_information(session: Session, *, constraints: bool = True) -> Information:
-    """Read everything of the session's database; foreign keys only on demand."""
+def read_information(session: Session, *, references: bool = False) -> Information:
+    """Read everything of the session's database; foreign keys only on demand.
+
+    Their actions are hidden from users who may only read; SHOW CREATE TABLE has them always.
+    """
     within = within_database(session)
     columns = _columns(session, within)
     indexes = _indexes(session, within)
-    foreign_keys = _foreign_keys(session, within) if constraints else {}
-    # MariaDB marks JSON by a check, so that types need them always.
-    checks = _checks(session, within)
+    foreign_keys = _foreign_keys(session, within) if references else {}
     tables: dict[str, RawTable] = {}
     for row in session.rows(
         "SELECT TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine, TABLE_ROWS AS table_rows,"
@@ -171,7 +164,6 @@ def read_information(session: Session, *, constraints: bool = True) -> Informati
         "reading the list of tables",
     ):
         name = row["name"]
-        own = tuple(checks.get(name, ()))
         tables[name] = RawTable(
             name=name,
             kind=row["kind"],
@@ -182,15 +174,15 @@ def read_information(session: Session, *, constraints: bool = True) -> Informati
             collation=row["table_collation"],
             options=row["options"] or "",
             comment=row["remark"] or "",
-            columns=tuple(_with_json(column, own) for column in columns.get(name, ())),
+            columns=tuple(columns.get(name, ())),
             indexes=tuple(indexes.get(name, ())),
             foreign_keys=tuple(foreign_keys.get(name, ())),
-            checks=own,
         )
     return Information(database=session.database, tables=tables)
 
 
 def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
+    json_columns = _json_columns(session, within)
     found: dict[str, list[RawColumn]] = defaultdict(list)
     for row in session.rows(
         "SELECT TABLE_NAME AS owner, COLUMN_NAME AS name, COLUMN_DEFAULT AS value,"
@@ -203,11 +195,12 @@ def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
         " ORDER BY TABLE_NAME, ORDINAL_POSITION",
         "reading columns",
     ):
-        found[row["owner"]].append(_column(session, row))
+        is_json = (row["owner"], row["name"]) in json_columns
+        found[row["owner"]].append(_column(session, row, is_json=is_json))
     return found
 
 
-def _column(session: Session, row: dict[str, Any]) -> RawColumn:
+def _column(session: Session, row: dict[str, Any], *, is_json: bool) -> RawColumn:
     facts = ColumnFacts(
         data_type=row["data_type"].lower(),
         column_type=row["column_type"],
@@ -217,6 +210,7 @@ def _column(session: Session, row: dict[str, Any]) -> RawColumn:
         scale=row["number_scale"],
         datetime_precision=row["datetime_precision"],
         length_chars=row["length_chars"],
+        is_json=is_json and row["data_type"].lower() == "longtext",
     )
     extra = row["extra"]
     return RawColumn(
@@ -238,22 +232,22 @@ def expression(text: str | None, session: Session) -> str:
     return text or ""
 
 
-def _with_json(column: RawColumn, checks: tuple[RawCheck, ...]) -> RawColumn:
-    """Mark the alias JSON, which is a longtext with a check that the server writes itself."""
-    if column.facts.data_type != "longtext":
-        return column
-    quoted = column.name.replace("`", "``")
-    wanted = f"json_valid(`{quoted}`)"
-    if not any(c.of_column and c.name == column.name and c.clause == wanted for c in checks):
-        return column
-    return msgspec.structs.replace(
-        column, facts=msgspec.structs.replace(column.facts, is_json=True)
+def _json_columns(session: Session, within: Within) -> set[tuple[str, str]]:
+    """Find the columns that MariaDB's alias JSON has made: the server writes a check for them."""
+    if not session.flavour.json_is_text:
+        return set()
+    rows = session.rows(
+        "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, CHECK_CLAUSE AS clause"
+        " FROM information_schema.CHECK_CONSTRAINTS"
+        f" WHERE {within('CONSTRAINT_SCHEMA')} AND LEVEL = 'Column'",
+        "reading which columns hold JSON",
     )
+    return {(r["owner"], r["name"]) for r in rows if r["clause"] == json_check(r["name"])}
 
 
-def is_json_check(check: RawCheck, table: RawTable) -> bool:
-    """Say whether a check is the one that makes a column JSON."""
-    return check.of_column and any(c.facts.is_json and c.name == check.name for c in table.columns)
+def json_check(column: str) -> str:
+    """Write the check that makes a longtext JSON in MariaDB."""
+    return f"json_valid({quote_name(column)})"
 
 
 def _indexes(session: Session, within: Within) -> dict[str, list[RawIndex]]:
@@ -318,20 +312,6 @@ def _foreign_keys(session: Session, within: Within) -> dict[str, list[RawForeign
                 referred_columns=tuple(row["referred_column"] for row in rows),
                 on_update=on_update,
                 on_delete=on_delete,
-            )
-        )
-    return found
-
-
-def _checks(session: Session, within: Within) -> dict[str, list[RawCheck]]:
-    query = session.flavour.named_checks.format(schema=within("c.CONSTRAINT_SCHEMA"))
-    found: dict[str, list[RawCheck]] = defaultdict(list)
-    for row in session.rows(query, "reading checks"):
-        found[row["owner"]].append(
-            RawCheck(
-                name=row["name"],
-                clause=expression(row["clause"], session),
-                of_column=bool(int(row["of_column"])),
             )
         )
     return found
