@@ -262,8 +262,7 @@ def test_rows_are_read_while_an_alter_waits(pg18: PostgresServer, database: str)
         (partition,) = snap.partitions(filler, 1 << 30)
         readers = [snap.read(filler, partition) for _ in range(3)]
         with pytest.raises(ConflictError) as caught:
-            for reader in readers:
-                next(reader)
+            list(map(next, readers))
         assert caught.value.retryable
         for reader in readers:
             reader.close()  # type: ignore[attr-defined]
