@@ -41,3 +41,9 @@ def holds_lock(session: Session) -> bool:
     doing = "asking who holds the lock"
     name = lock_name(session.database)
     return bool(session.value("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", doing, (name,)))
+
+
+def is_locked(session: Session) -> bool:
+    """Say whether an import into the session's database is running."""
+    doing = "asking who holds the lock"
+    return session.value("SELECT IS_USED_LOCK(%s)", doing, (lock_name(session.database),)) is not None

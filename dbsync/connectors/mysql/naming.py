@@ -3,14 +3,13 @@
 What lives here: the names that tables of an archive get, and how a name is folded where case does
 not count. Must not know: connections, statements.
 
-Columns never differ by case or by accents alone, whatever ``lower_case_table_names`` says: the
-server compares their names under utf8mb3_general_ci. Outside facts:
+Names of columns, indexes and constraints never differ by case alone, whatever
+``lower_case_table_names`` says about those of tables. Outside facts:
 https://dev.mysql.com/doc/refman/8.0/en/identifiers.html and identifier-case-sensitivity.html.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
@@ -21,9 +20,7 @@ LONGEST = 64
 """Characters, not bytes."""
 
 
-def target_names(
-    tables: Iterable[Table], *, folds: bool
-) -> tuple[dict[Name, Name], list[Loss]]:
+def target_names(tables: Iterable[Table], *, folds: bool) -> tuple[dict[Name, Name], list[Loss]]:
     """Give each table of the archive its name here: its own, with its schema where two clash.
 
     `folds`: the server ignores the case of table names. Raises `TargetError` for names that stay
@@ -56,7 +53,7 @@ def target_names(
 def require_distinct_columns(table: Table) -> None:
     """Raise `TargetError` where two columns of a table have what is one name here."""
     kind = f"columns of table {table.name}"
-    _require_distinct((c.name for c in table.columns), folded_column, kind, "--columns")
+    _require_distinct((c.name for c in table.columns), folded, kind, "--columns")
 
 
 def _require_distinct(
@@ -125,17 +122,8 @@ class FreeNames:
 
 
 def folded(name: str) -> str:
-    """Fold case as the server does in names of tables where it ignores it."""
+    """Fold case as the server does: always in names of columns, indexes and constraints."""
     return name.lower()
-
-
-def folded_column(name: str) -> str:
-    """Fold case and accents, at least as far as the server does in names of columns and keys.
-
-    In doubt two names count as one: better to refuse early than to fail in the middle.
-    """
-    decomposed = unicodedata.normalize("NFD", name)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).upper().lower()
 
 
 def _as_it_is(name: str) -> str:

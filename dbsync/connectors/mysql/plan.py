@@ -1,0 +1,189 @@
+"""What an import into MySQL would do, decided before anything is written.
+
+What lives here: `Planner`, which compares the archive's schema with what is there and refuses
+what cannot work. Must not know: how it is carried out (`load`, `write`, `finalize`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
+from dbsync.connectors.mysql.connection import Session, quote_name
+from dbsync.connectors.mysql.ddl import portable_steps
+from dbsync.connectors.mysql.existing import TargetTable, read_tables
+from dbsync.connectors.mysql.information import ignores_case
+from dbsync.connectors.mysql.naming import target_names
+from dbsync.connectors.mysql.order import LoadOrder, order_tables
+from dbsync.connectors.mysql.prepared import Earlier, Prepared, read_earlier
+from dbsync.connectors.mysql.replay import native_steps
+from dbsync.connectors.mysql.rights import may_create, may_run, may_stage, refuse_read_only
+from dbsync.connectors.mysql.steps import SchemaSteps, Step
+from dbsync.connectors.mysql.tables import TablePlans
+from dbsync.errors import TargetError, UsageError
+from dbsync.model.schema import Database, Loss, Name
+
+
+class Planner:
+    """Plans one import; `prepared` asks the target and changes nothing."""
+
+    def __init__(self, session: Session, database: Database, options: ImportOptions, jobs: int):
+        self._session = session
+        self._database = database
+        self._options = options
+        self._jobs = jobs
+        self._losses: list[Loss] = []
+
+    def prepared(self) -> Prepared:
+        """Decide everything, or raise what `Target.prepare` promises."""
+        if self._options.schema is not None:
+            raise UsageError(
+                f"{self._session.flavour.label} has no schemas inside of a database",
+                hint="leave out --schema; the database's name stands in the URL",
+            )
+        refuse_read_only(self._session)
+        earlier = read_earlier(self._session, self._database, self._options)
+        folds = ignores_case(self._session)
+        names, renamed = target_names(self._database.tables, folds=folds)
+        self._losses += renamed
+        existing = self._existing(names)
+        tables = TablePlans(self._database, self._options)
+        tables.decide(names, existing, earlier)
+        plans = tables.plans
+        self._losses += tables.losses
+        steps = self._schema(plans, names)
+        order = self._order(plans, existing)
+        self._require_rights(plans, steps)
+        ledger = not self._options.single_transaction and may_create(self._session)
+        guarantee = self._guarantee(plans, existing, ledger=ledger)
+        plan = ImportPlan(
+            tables=tuple(plans),
+            statements=tuple(self._statements(plans, steps)),
+            losses=tuple(self._losses) + steps.losses,
+            max_writers=1 if self._options.single_transaction else self._jobs,
+            table_order=order.groups,
+            guarantee=guarantee,
+            resuming=earlier is not None,
+        )
+        return Prepared(
+            database=self._database,
+            options=self._options,
+            plan=plan,
+            order=order,
+            steps=steps,
+            existing=existing,
+            earlier=earlier or Earlier(),
+            ledger=ledger,
+        )
+
+    def _existing(self, names: Mapping[Name, Name]) -> dict[Name, TargetTable]:
+        found = read_tables(self._session, names.values())
+        return {name: found[target] for name, target in names.items() if target in found}
+
+    # Order and schema
+
+    def _order(self, plans: list[TablePlan], existing: Mapping[Name, TargetTable]) -> LoadOrder:
+        used = {
+            p.source.name: existing[p.source.name]
+            for p in plans
+            if p.action in ("append", "overwrite") and p.source.name in existing
+        }
+        return order_tables(
+            [p.source.name for p in plans if p.action != "skip"],
+            used,
+            {p.source.name for p in plans if p.action == "overwrite"},
+            everything=self._options.single_transaction,
+        )
+
+    def _schema(self, plans: list[TablePlan], names: Mapping[Name, Name]) -> SchemaSteps:
+        if self._options.ddl == "none":
+            return SchemaSteps()
+        create = {p.source.name: p.target for p in plans if p.action == "create"}
+        if self._options.ddl == "native":
+            return native_steps(self._session, self._database, create, names)
+        return portable_steps(self._session, self._database, create, names)
+
+    # Rights and guarantees
+
+    def _require_rights(self, plans: list[TablePlan], steps: SchemaSteps) -> None:
+        """Refuse what this user may not do, as far as the server tells without doing it."""
+        if steps.before and not may_create(self._session):
+            raise TargetError(
+                "this user may not create tables in the target",
+                hint=f"GRANT CREATE, ALTER, INDEX, REFERENCES, DROP ON "
+                f"{quote_name(self._session.database)}.* to it",
+            )
+        for plan in plans:
+            if plan.action == "overwrite":
+                target = quote_name(plan.target.name)
+                if not may_run(self._session, f"DELETE FROM {target}"):
+                    raise TargetError(
+                        f"table {plan.target} cannot be overwritten: this user lacks DELETE on it",
+                        hint=f"GRANT DELETE ON {target} to it",
+                    )
+        staged = any(p.mode != "insert" for p in plans if p.action != "skip")
+        if staged and not (may_stage(self._session) or may_create(self._session)):
+            raise TargetError(
+                "this user may not create temporary tables, through which these rows must go",
+                hint=f"GRANT CREATE TEMPORARY TABLES ON {quote_name(self._session.database)}.* "
+                "to it",
+            )
+
+    def _guarantee(
+        self, plans: list[TablePlan], existing: Mapping[Name, TargetTable], *, ledger: bool
+    ) -> str:
+        loose = [
+            (p.source.name, existing[p.source.name])
+            for p in plans
+            if p.action in ("append", "overwrite") and p.source.name in existing
+        ]
+        loose = [(name, table) for name, table in loose if not table.transactional]
+        self._losses += [
+            Loss(
+                object=f"transactions of table {table.name}",
+                reason=f"its engine {table.engine} has none: where the import is interrupted, part "
+                "of a chunk may stay, and rows may come twice when it is run again",
+                severity="changed",
+            )
+            for _, table in loose
+        ]
+        if loose:
+            return "none"
+        if self._options.single_transaction:
+            return "single_transaction"
+        if not ledger:
+            self._losses.append(
+                Loss(
+                    object="resuming this import",
+                    reason="this user may create no table, so there is no ledger: if the import is "
+                    "interrupted, some chunks stay and nothing notes which; --single-transaction "
+                    "avoids that",
+                    severity="changed",
+                )
+            )
+            return "none"
+        return "exactly_once"
+
+    def _statements(self, plans: list[TablePlan], steps: SchemaSteps) -> list[str]:
+        single = self._options.single_transaction
+        lines = [_line(step) for step in steps.before]
+        if single:
+            lines += [_line(step) for step in (*steps.keys, *steps.routines)]
+        for plan in plans:
+            if plan.action == "skip":
+                lines.append(f"skip: table {plan.target} exists")
+            elif plan.action == "overwrite":
+                lines.append(f"replace: every row of table {plan.target}")
+            elif plan.mode != "insert":
+                lines.append(f"{plan.mode}: table {plan.target} by {', '.join(plan.key)}")
+            else:
+                lines.append(f"insert: into table {plan.target}")
+        if single and (steps.before or steps.keys):
+            lines.append("on failure: drop again the tables that were created")
+        if not single:
+            lines += [_line(step) for step in (*steps.keys, *steps.routines)]
+        return [*lines, *(_line(step) for step in steps.after)]
+
+
+def _line(step: Step) -> str:
+    return f"{step.stage}: {step.label}"

@@ -1,0 +1,135 @@
+"""Changes of the schema as plain values, and whether one has been made already.
+
+What lives here: `Step`, `SchemaSteps`, and looking for what a step makes. Must not know: what
+makes steps, in which order they are run.
+
+DDL of MySQL commits by itself, but each statement is atomic (MySQL 8.0 "Atomic DDL", MariaDB 10.6
+"Atomic DDL"): what a step makes is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from dbsync.connectors.base import Stage
+from dbsync.connectors.mysql.connection import Session
+from dbsync.errors import DbsyncError
+from dbsync.model.schema import Loss, Name
+
+MadeKind = Literal[
+    "table", "view", "sequence", "function", "procedure", "package", "package body", "trigger",
+    "event", "indexes", "foreign keys",
+]  # fmt: skip
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step makes, as the server can be asked for it.
+
+    `names` are those of the object, or of all the indexes or foreign keys that one statement adds
+    to `table`.
+    """
+
+    kind: MadeKind
+    names: tuple[str, ...]
+    table: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement of DDL. `label` is unique within an import: the ledger's key.
+
+    `settings` are session variables under which the statement has to run. `source` is the table of
+    the archive that the step makes, for steps that make one.
+    """
+
+    stage: Stage
+    label: str
+    sql: str
+    made: Made
+    settings: dict[str, str] = {}
+    source: Name | None = None
+
+
+class SchemaSteps(msgspec.Struct, frozen=True, kw_only=True):
+    """What is made before the rows and after them, in order, and what is not made.
+
+    `before` are tables, and what their definitions need. `keys` are the indexes and foreign keys
+    of new tables: after the rows, which is faster, or before them where rows and everything that
+    can fail have to be one transaction. `routines` need no rows, `after` must wait for them.
+    """
+
+    before: tuple[Step, ...] = ()
+    keys: tuple[Step, ...] = ()
+    routines: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+    losses: tuple[Loss, ...] = ()
+
+
+_RELATIONS = {
+    "table": ("BASE TABLE", "SYSTEM VERSIONED"),
+    "view": ("VIEW",),
+    "sequence": ("SEQUENCE",),
+}
+_BY_NAME = {
+    "function": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' AND "
+    "ROUTINE_NAME = %s",
+    "procedure": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' AND "
+    "ROUTINE_NAME = %s",
+    "package": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PACKAGE' AND "
+    "ROUTINE_NAME = %s",
+    "package body": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND "
+    "ROUTINE_TYPE = 'PACKAGE BODY' AND ROUTINE_NAME = %s",
+    "trigger": "TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = %s",
+    "event": "EVENTS WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME = %s",
+    "indexes": "STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND "
+    "INDEX_NAME = %s",
+    "foreign keys": "TABLE_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = %s "
+    "AND CONSTRAINT_TYPE = 'FOREIGN KEY' AND CONSTRAINT_NAME = %s",
+}
+
+
+def is_there(session: Session, made: Made) -> bool:
+    """Say whether the server has what a step makes: the first of its names, as all come at once."""
+    doing = f"looking for {made.kind} {made.names[0]}"
+    if made.kind in _RELATIONS:
+        found = session.value(
+            "SELECT TABLE_TYPE FROM information_schema.TABLES "
+            "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+            doing,
+            (made.names[0],),
+        )
+        return found in _RELATIONS[made.kind]
+    values = (made.table, made.names[0]) if made.table else (made.names[0],)
+    query = f"SELECT 1 AS x FROM information_schema.{_BY_NAME[made.kind]} LIMIT 1"
+    return session.value(query, doing, values) is not None
+
+
+def run_step(session: Session, step: Step) -> None:
+    """Run the statement of a step under its settings, and put the session's own ones back."""
+    doing = f"creating {step.label}"
+    own = {name: session.value(f"SELECT @@SESSION.{name}", doing) for name in step.settings}
+    try:
+        for name, value in step.settings.items():
+            session.run(f"SET SESSION {name} = %s", doing, (value,))
+        session.run(step.sql, doing)
+    except DbsyncError:
+        _restore(session, own, doing, quietly=True)
+        raise
+    _restore(session, own, doing, quietly=False)
+
+
+def _restore(session: Session, own: dict[str, object], doing: str, *, quietly: bool) -> None:
+    try:
+        for name, value in own.items():
+            session.run(f"SET SESSION {name} = %s", doing, (value,))
+    except DbsyncError:
+        if not quietly:
+            raise
+
+
+def drop_statement(made: Made, quoted: str) -> str | None:
+    """Write the statement that removes a table, view, routine or sequence that was just made."""
+    if made.kind in ("indexes", "foreign keys"):
+        return None
+    return f"DROP {made.kind.upper()} IF EXISTS {quoted}"
