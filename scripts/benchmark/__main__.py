@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from scripts.benchmark import memory, postgres, sqlite
+from scripts.benchmark import memory, mysql, postgres, sqlite
 from scripts.benchmark.report import machine
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure dbsync beside other tools, in turn."
     )
-    parser.add_argument("family", choices=["postgres", "sqlite", "memory"])
+    parser.add_argument("family", choices=["postgres", "mysql", "sqlite", "memory"])
     parser.add_argument("--rows", type=int, default=1_000_000, help="of each table")
     parser.add_argument("--repeat", type=int, default=3, help="the median of so many runs counts")
     parser.add_argument(
@@ -28,6 +28,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dbsync-bench-", dir=options.folder) as folder:
         if options.family == "postgres":
             postgres.contests(Path(folder), tables, options.rows, options.repeat)
+        elif options.family == "mysql":
+            mysql.contests(Path(folder), tables, options.rows, options.repeat)
         elif options.family == "sqlite":
             sqlite.contests(Path(folder), tables, options.rows, options.repeat)
         else:

@@ -1,8 +1,8 @@
 """The generated tables: ``orders``, mixed and about 240 bytes a row, and ``events``, five numbers.
 
 Run as a program, so that the memory it takes is not counted as that of a contestant:
-``python -m scripts.benchmark.data postgres|sqlite PLACE TABLE ROWS``. Up to 200,000 rows are made
-here; more are copies of these with other keys and moments, made inside of the database.
+``python -m scripts.benchmark.data postgres|mysql|sqlite PLACE TABLE ROWS``. Up to 200,000 rows are
+made here; more are copies of these with other keys and moments, made inside of the database.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import random
 import sqlite3
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -45,10 +46,14 @@ COLUMNS = {
 MOMENT = {"orders": "placed_at", "events": "at"}
 START = datetime(2023, 1, 1, tzinfo=UTC)
 STATUSES = ("new", "paid", "packed", "sent", "returned")
-SQLITE_TYPES = {
-    "timestamptz": "TIMESTAMPTZ", "timestamp": "TIMESTAMP", "jsonb": "JSON", "uuid": "UUID",
-    "bigint": "INTEGER", "double precision": "DOUBLE",
+TYPES = {
+    "sqlite": {
+        "timestamptz": "TIMESTAMPTZ", "timestamp": "TIMESTAMP", "jsonb": "JSON", "uuid": "UUID",
+        "bigint": "INTEGER", "double precision": "DOUBLE",
+    },
+    "mysql": {"timestamptz": "timestamp(6)", "timestamp": "datetime(6)", "jsonb": "json"},
 }  # fmt: skip
+"""What the types of `COLUMNS`, which are PostgreSQL's, are called elsewhere."""
 
 
 def rows(table: str, count: int) -> Iterator[list[object]]:
@@ -114,10 +119,44 @@ def fill_postgres(dsn: str, table: str, count: int) -> None:
         cursor.execute(f"VACUUM (ANALYZE, FREEZE) {table}")
 
 
+def fill_mysql(place: str, table: str, count: int) -> None:
+    """Create and fill a table on MySQL; `place` is the JSON of PyMySQL's arguments."""
+    import pymysql
+
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as block:
+        writer = csv.writer(block, lineterminator="\n")
+        for row in rows(table, min(count, BLOCK)):
+            writer.writerow([_mysql_text(value) for value in row])
+        block.flush()
+        arguments = json.loads(place)
+        with closing(pymysql.connect(**arguments, local_infile=True)) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SET sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00'")
+            cursor.execute(
+                f"CREATE TABLE {table} ({', '.join(columns('mysql', table))}) CHARSET utf8mb4"
+            )
+            cursor.execute(
+                f"LOAD DATA LOCAL INFILE '{block.name}' INTO TABLE {table} CHARACTER SET utf8mb4"
+                " FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY ''"
+            )
+            for statement in _copies(table, count, "{} + INTERVAL {} DAY"):
+                cursor.execute(statement)
+            connection.commit()
+            cursor.execute(f"ANALYZE TABLE {table}")
+
+
+def _mysql_text(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(sep=" ")
+    return "NULL" if value is None else value
+
+
 def fill_sqlite(path: str, table: str, count: int) -> None:
     """Create and fill a table in an SQLite file."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"CREATE TABLE {table} ({', '.join(sqlite_columns(table))})")
+        connection.execute(f"CREATE TABLE {table} ({', '.join(columns('sqlite', table))})")
         marks = ", ".join("?" for _ in COLUMNS[table])
         connection.executemany(
             f"INSERT INTO {table} VALUES ({marks})",
@@ -130,17 +169,17 @@ def fill_sqlite(path: str, table: str, count: int) -> None:
         connection.commit()
 
 
-def sqlite_columns(table: str) -> list[str]:
-    """Give the columns with the types that an SQLite database would declare."""
-    columns: list[str] = []
+def columns(engine: str, table: str) -> list[str]:
+    """Give the columns with the types that a database of another engine would declare."""
+    found: list[str] = []
     for column in COLUMNS[table]:
         name, _, declared = column.partition(" ")
-        for native, other in SQLITE_TYPES.items():
+        for native, other in TYPES[engine].items():
             if declared == native or declared.startswith(native + " "):
                 declared = other + declared[len(native) :]
                 break
-        columns.append(f"{name} {declared}")
-    return columns
+        found.append(f"{name} {declared}")
+    return found
 
 
 def _sqlite_value(value: object) -> object:
@@ -165,5 +204,7 @@ if __name__ == "__main__":
     engine, place, name, number = sys.argv[1:]
     if engine == "postgres":
         fill_postgres(os.environ["BENCH_DSN"], name, int(number))
+    elif engine == "mysql":
+        fill_mysql(place, name, int(number))
     else:
         fill_sqlite(place, name, int(number))

@@ -1,8 +1,9 @@
 """DuckDB as a contestant: copies one table between a database and a Parquet file with zstd.
 
-``python -m scripts.benchmark.duckdb_peer export|import postgres|sqlite TABLE FILE [DATABASE]``.
-PostgreSQL is reached through the libpq variables. The extensions come from PyPI and are loaded
-from their files, so that nothing is downloaded while the clock runs.
+``python -m scripts.benchmark.duckdb_peer export|import ENGINE TABLE FILE [DATABASE]``, where ENGINE
+is postgres, mysql or sqlite. PostgreSQL is reached through the libpq variables, and MariaDB's
+password stands in MYSQL_PWD. The extensions come from PyPI and are loaded from their files, so
+that nothing is downloaded while the clock runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-EXTENSIONS = {"postgres": "postgres_scanner", "sqlite": "sqlite_scanner"}
+EXTENSIONS = {"postgres": "postgres_scanner", "mysql": "mysql_scanner", "sqlite": "sqlite_scanner"}
 
 
 def main(direction: str, engine: str, table: str, file: str, database: str = "") -> None:

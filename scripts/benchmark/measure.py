@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -19,7 +20,7 @@ class Contestant:
     """One tool: its commands, run one after another and timed together.
 
     `prepare` and `check` are not timed: they make the place empty again, and raise where the
-    commands did not do the whole job. `output` is the file whose size is reported.
+    commands did not do the whole job. `output` is the file or folder whose size is reported.
     """
 
     name: str
@@ -78,6 +79,8 @@ def compete(contestants: Sequence[Contestant], repeat: int) -> list[Result]:
 def measure(contestant: Contestant) -> Run:
     """Prepare, run and check one contestant once; raises where a command fails."""
     if contestant.output is not None:
+        if contestant.output.is_dir():
+            shutil.rmtree(contestant.output)
         contestant.output.unlink(missing_ok=True)
     contestant.prepare()
     peak = 0
@@ -86,8 +89,12 @@ def measure(contestant: Contestant) -> Run:
         peak = max(peak, _run(command, contestant.environment))
     seconds = time.perf_counter() - started
     contestant.check()
-    size = contestant.output.stat().st_size if contestant.output is not None else None
-    return Run(seconds, peak, size)
+    return Run(seconds, peak, _size(contestant.output) if contestant.output is not None else None)
+
+
+def _size(output: Path) -> int:
+    files = output.rglob("*") if output.is_dir() else [output]
+    return sum(file.stat().st_size for file in files)
 
 
 def _run(command: Command, environment: Mapping[str, str]) -> int:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benchmark import postgres, report, sqlite
+from scripts.benchmark import mysql, postgres, report, sqlite
 
 
 def growth(folder: Path, tables: Sequence[str], rows: int) -> None:
     """Print the peak memory of exports and imports of `rows` and of five times as many."""
     counts = (rows, 5 * rows)
     found: dict[str, list[int]] = {}
-    for engine, peaks in (("PostgreSQL", postgres.peaks), ("SQLite", sqlite.peaks)):
+    engines = (
+        ("PostgreSQL", postgres.peaks),
+        ("MariaDB", mysql.peaks),
+        ("SQLite", sqlite.peaks),
+    )
+    for engine, peaks in engines:
         for table in tables:
             for count in counts:
                 exported, imported = peaks(folder, table, count)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scripts.benchmark import report
-from scripts.benchmark.data import sqlite_columns
+from scripts.benchmark.data import columns
 from scripts.benchmark.measure import Contestant, compete, measure
 
 
@@ -71,7 +71,7 @@ class _Contest:
         ]
 
     def _imports(self) -> list[Contestant]:
-        create = f"CREATE TABLE {self._table} ({', '.join(sqlite_columns(self._table))})"
+        create = f"CREATE TABLE {self._table} ({', '.join(columns('sqlite', self._table))})"
         commands = {
             "dbsync import": [
                 ["dbsync", "import", "--no-progress", "--include-schema", self._archive]
