@@ -37,12 +37,13 @@ _MOMENTS: dict[str, TypeName] = {
     "date": "date", "time": "time", "datetime": "timestamp", "timestamp": "timestamp_tz",
 }  # fmt: skip
 
-_TO_UNICODE = frozenset(
+_WHOLLY_UNICODE = frozenset(
     {
-        "utf8mb4", "utf8mb3", "utf8", "latin1", "cp1250", "cp1251", "cp1256", "cp1257",
-        "latin2", "latin5", "latin7", "greek", "hebrew",
+        "utf8mb4", "utf8mb3", "utf8", "latin1", "latin2", "latin5", "latin7", "cp850", "cp852",
+        "cp866", "keybcs2", "koi8r", "koi8u", "macce", "macroman",
     }
 )  # fmt: skip
+"""Character sets of which every byte sequence has one equal in Unicode, and the way back."""
 _LABEL = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"''|\\(.)", re.DOTALL)
 _ESCAPES = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a"}
@@ -97,7 +98,7 @@ def logical_type(facts: ColumnFacts, flavour: Flavour) -> LogicalType:
     """
     del flavour
     kind = facts.data_type
-    if facts.is_json or kind == "json":
+    if facts.is_json:
         return LogicalType(name="json")
     if kind in _INTEGER_BITS:
         if facts.column_type.lower() == "tinyint(1)":
@@ -112,21 +113,7 @@ def logical_type(facts: ColumnFacts, flavour: Flavour) -> LogicalType:
         return LogicalType(name="string", length=facts.length_chars if limited else None)
     if kind in _BINARIES or kind in SPATIAL:
         return LogicalType(name="binary")
-    match kind:
-        case "decimal":
-            return decimal(facts.precision or 10, facts.scale or 0)
-        case "float" | "double":
-            return LogicalType(name="float", bits=32 if kind == "float" else 64)
-        case "bit":
-            return _bits(facts.precision or 1)
-        case "year":
-            return integer(16)
-        case "enum":
-            return LogicalType(name="enum", labels=facts.labels)
-        case "uuid":
-            return LogicalType(name="uuid")
-        case _:
-            return LogicalType(name="native")
+    return _by_name(facts)
 
 
 def storage_of(logical: LogicalType, facts: ColumnFacts) -> str:
@@ -152,11 +139,36 @@ def select_expression(quoted: str, facts: ColumnFacts) -> str:
         return f"{quoted} * 1e0"
     if kind == "uuid":
         return f"CAST({quoted} AS BINARY(16))"
-    if facts.charset is not None and facts.charset.lower() not in _TO_UNICODE:
+    if not wholly_unicode(facts.charset):
         text = f"CONVERT({quoted} USING utf8mb4)"
         again = f"CAST(CONVERT({text} USING {facts.charset}) AS BINARY)"
         return f"IF({again} = CAST({quoted} AS BINARY), CAST({text} AS BINARY), 0xFF)"
     return quoted
+
+
+def wholly_unicode(charset: str | None) -> bool:
+    """Say whether every text of a character set has an equal in Unicode, and only one."""
+    return charset is None or charset.lower() in _WHOLLY_UNICODE
+
+
+def _by_name(facts: ColumnFacts) -> LogicalType:
+    match facts.data_type:
+        case "decimal":
+            return decimal(facts.precision or 10, facts.scale or 0)
+        case "float":
+            return LogicalType(name="float", bits=32)
+        case "double":
+            return LogicalType(name="float", bits=64)
+        case "bit":
+            return _bits(facts.precision or 1)
+        case "year":
+            return integer(16)
+        case "enum":
+            return LogicalType(name="enum", labels=facts.labels)
+        case "uuid" | "json" as name:
+            return LogicalType(name=name)
+        case _:
+            return LogicalType(name="native")
 
 
 def _bits(count: int) -> LogicalType:
