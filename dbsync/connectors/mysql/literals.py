@@ -32,7 +32,7 @@ def with_true_literals(session: Session, raw: RawTable) -> tuple[RawTable, froze
     if session.flavour.shows_bmp_only:
         for column in labelled:
             columns[column.name] = _with_labels(session, raw, column)
-    doubtful = [c for c in columns.values() if "?" in (c.default or "") and c.default[0] == "'"]
+    doubtful = [c for c in columns.values() if _doubtful_default(c)]
     if doubtful:
         for column in _with_defaults(session, raw, doubtful):
             columns[column.name] = column
@@ -42,17 +42,19 @@ def with_true_literals(session: Session, raw: RawTable) -> tuple[RawTable, froze
     return replace(raw, columns=tuple(columns[c.name] for c in raw.columns)), changed
 
 
-def has_raw_default(raw: RawTable) -> bool:
+def has_raw_default(raw: RawTable, changed: frozenset[str]) -> bool:
     """Say whether SHOW CREATE TABLE may hold bytes of a default that are no text."""
-    return any(
-        column.facts.data_type in _BINARY and "?" in (column.default or "")
-        for column in raw.columns
-    )
+    return any(c.facts.data_type in _BINARY and c.name in changed for c in raw.columns)
 
 
 def _doubtful_labels(column: RawColumn) -> bool:
     facts = column.facts
     return facts.data_type in ("enum", "set") and any("?" in label for label in facts.labels)
+
+
+def _doubtful_default(column: RawColumn) -> bool:
+    default = column.default or ""
+    return default.startswith("'") and "?" in default
 
 
 def _with_labels(session: Session, raw: RawTable, column: RawColumn) -> RawColumn:

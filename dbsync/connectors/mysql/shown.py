@@ -62,7 +62,7 @@ def read_shown(session: Session, raw: RawTable, changed: frozenset[str]) -> Show
     `changed` are the columns of `raw` whose labels or defaults the server does not show truly.
     """
     try:
-        sql = _show(session, raw)
+        sql = _show(session, raw, changed)
     except DatabaseError as error:
         if errno_of(error) in DENIED:
             return None
@@ -86,10 +86,10 @@ def read_shown(session: Session, raw: RawTable, changed: frozenset[str]) -> Show
     )
 
 
-def _show(session: Session, raw: RawTable) -> str:
+def _show(session: Session, raw: RawTable, changed: frozenset[str]) -> str:
     statement = f"SHOW CREATE TABLE {quote_name(raw.name)}"
     doing = f"reading the definition of table {raw.name}"
-    if not has_raw_default(raw):
+    if not has_raw_default(raw, changed):
         return session.rows(statement, doing)[0]["Create Table"]
     # The driver would fail over bytes that are no UTF-8. They are replaced afterwards.
     batches = list(session.stream(statement, doing))

@@ -20,6 +20,7 @@ from dbsync.model.schema import Loss
 
 _NATIVE = "only native DDL carries"
 _PARTITIONS = re.compile(r"\bPARTITION BY\b")
+_PERIOD = re.compile(r"PERIOD FOR ")
 
 
 def table_losses(raw: RawTable, shown: Shown | None, chosen: set[str]) -> list[Loss]:
@@ -41,6 +42,8 @@ def _native_only(raw: RawTable, shown: Shown | None, chosen: set[str]) -> Iterat
         yield f"its engine {engine}"
     if shown is not None and _PARTITIONS.search(shown.text.tail):
         yield "its partitions"
+    if shown is not None and any(_PERIOD.match(element) for element in shown.text.elements):
+        yield "its period"
     for column in raw.columns:
         if column.name not in chosen:
             continue
