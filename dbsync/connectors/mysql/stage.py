@@ -18,7 +18,7 @@ from dbsync.connectors.base import Counts, TablePlan
 from dbsync.connectors.mysql.bulk import Bulk
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.encode import Form
-from dbsync.connectors.mysql.existing import TargetTable
+from dbsync.connectors.mysql.existing import TargetColumn, TargetTable
 from dbsync.connectors.mysql.wire import Wire
 from dbsync.errors import LossError
 
@@ -64,7 +64,7 @@ class Stage:
 
     def merge(self, doing: str) -> Counts:
         """Move the staged rows into the table and drop the staging table."""
-        collated = [n for n in self._keys if _folds(self._wires[n])]
+        collated = [n for n in self._keys if folds(self._wires[n].target)]
         if collated:
             self._refuse_equal_keys(collated, doing)
         superseded = self._drop_superseded(doing) if self._plan.ordered else 0
@@ -185,7 +185,9 @@ def _column(wire: Wire) -> str:
     return quote_name(wire.target.name)
 
 
-def _folds(wire: Wire) -> bool:
-    """Say whether the column's collation may find texts equal that differ."""
-    collation = wire.target.collation
-    return wire.held.is_text and collation is not None and not collation.endswith(_EXACT)
+def folds(column: TargetColumn) -> str | None:
+    """Name the collation of a text column where it may find texts equal that differ."""
+    collation = column.collation
+    if column.logical.name != "string" or collation is None or collation.endswith(_EXACT):
+        return None
+    return collation

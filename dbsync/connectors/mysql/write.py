@@ -1,54 +1,36 @@
 """Writing rows of one table: straight into it, or through staging where rows may conflict.
 
-What lives here: `MysqlWriter` and the examiner that looks at the same values before the first
-write. A chunk is one transaction, or one savepoint of a shared one. Must not know: how the import
-was planned, other tables, how rows are sent.
+What lives here: `MysqlWriter`. A chunk is one transaction, or one savepoint of a shared one. Must
+not know: how the import was planned, other tables, how rows are sent.
 
 Triggers of the table fire as for any insert. Columns that the server computes are not written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from dbsync.connectors.base import ChunkId, Counts, TablePlan
-from dbsync.connectors.examine import Conversion
 from dbsync.connectors.mysql.bulk import Bulk
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.encode import Form
 from dbsync.connectors.mysql.existing import TargetTable
 from dbsync.connectors.mysql.fit import written_columns
-from dbsync.connectors.mysql.flavour import Flavour
 from dbsync.connectors.mysql.stage import Stage
-from dbsync.connectors.mysql.units import Unit
-from dbsync.connectors.mysql.wire import Wire, fits_by_type, wire_column
+from dbsync.connectors.mysql.units import OwnTransaction, SharedTransaction, Unit
+from dbsync.connectors.mysql.wire import Wire, wire_column
 from dbsync.errors import LossError
-from dbsync.model.schema import Column, Table
 from dbsync.model.values import column_values
 from dbsync.model.values.kernels import pc
 
 if TYPE_CHECKING:
     from dbsync.connectors.mysql.ledger import Ledger
 
+__all__ = ["MysqlWriter", "OwnTransaction", "SharedTransaction", "Unit"]
+
 _EMPTY_ROWS = 10_000
-
-
-def conversions(
-    source: Table, target: TargetTable, engine: str, flavour: Flavour
-) -> Iterable[tuple[Column, Conversion]]:
-    """List the columns whose values have to be looked at, with the writer's own conversions."""
-    for column, found in written_columns(source, target):
-        if not fits_by_type(column, found, engine, flavour):
-            wire = wire_column(column, found, engine, flavour)
-            yield column, partial(_convert, wire, str(source.name))
-
-
-def _convert(wire: Wire, table: str, values: pa.Array, exceptions: pa.StructArray | None) -> None:
-    wire.values(values, exceptions, table)
 
 
 class MysqlWriter:
