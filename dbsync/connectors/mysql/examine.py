@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow as pa
@@ -100,7 +101,6 @@ def _merging_keys(
 
     A key that the archive promises under the very same collation is left out.
     """
-    lock = threading.Lock()
     own = {found.name: column for column, found in written_columns(source, target)}
     promised = [k.columns for k in (source.primary_key, *source.uniques) if k is not None]
     for key in target.unique_keys:
@@ -120,7 +120,7 @@ def _merging_keys(
             columns=columns,
             reason=f"are equal under collation {named} of key {key.name} of table {target.name}",
             fold=folded_key(source, columns, dict.fromkeys(collations, _fold)),
-            same=partial(_same, session, lock, columns, collations),
+            same=_Equality(session, columns, collations),
         )
 
 
@@ -139,28 +139,29 @@ def _folded(text: str) -> str:
     return "".join(c for c in parts if unicodedata.category(c) not in _WEIGHTLESS).rstrip(" ")
 
 
-def _same(
-    session: Session,
-    lock: threading.Lock,
-    columns: tuple[str, ...],
-    collations: Mapping[str, str],
-    one: tuple[str | None, ...],
-    other: tuple[str | None, ...],
-) -> bool:
-    """Ask the server whether two keys are equal to it."""
-    for name, mine, theirs in zip(columns, one, other, strict=True):
+@dataclass
+class _Equality:
+    """Asks the server whether two keys are equal to it; from one thread at a time."""
+
+    session: Session
+    columns: tuple[str, ...]
+    collations: Mapping[str, str]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, one: tuple[str | None, ...], other: tuple[str | None, ...]) -> bool:
+        """Compare two keys, given as text in the order of `columns`."""
+        return all(
+            self._equal(self.collations.get(name), mine, theirs)
+            for name, mine, theirs in zip(self.columns, one, other, strict=True)
+        )
+
+    def _equal(self, collation: str | None, mine: str | None, theirs: str | None) -> bool:
         if mine is None or theirs is None:
             return False
-        collation = collations.get(name)
-        if collation is None:
-            if mine != theirs:
-                return False
-            continue
+        if collation is None or mine == theirs:
+            return mine == theirs
         charset = collation.partition("_")[0]
-        texts = [f"CONVERT({quote_literal(v)} USING {charset})" for v in (mine, theirs)]
-        sql = f"SELECT {texts[0]} COLLATE {collation} = {texts[1]} COLLATE {collation}"
-        with lock:
-            equal = session.value(sql, "comparing keys")
-        if not equal:
-            return False
-    return True
+        one, other = (f"CONVERT({quote_literal(text)} USING {charset})" for text in (mine, theirs))
+        sql = f"SELECT {one} COLLATE {collation} = {other} COLLATE {collation}"
+        with self.lock:
+            return bool(self.session.value(sql, "comparing keys"))
