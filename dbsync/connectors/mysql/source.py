@@ -24,6 +24,7 @@ from dbsync.connectors.mysql.information import (
     read_information,
     within_database,
 )
+from dbsync.connectors.mysql.rights import read_rights
 from dbsync.connectors.mysql.selected import choose_tables
 from dbsync.connectors.mysql.snapshot import LOCK_TIMEOUT_S, Moment, consistency, hold
 from dbsync.connectors.mysql.types import select_expression
@@ -46,6 +47,11 @@ CAPABILITIES = Capabilities(
     transactional_ddl=False,
     upsert=True,
     schemas=False,
+)
+_UNSEEN = Loss(
+    object="other tables",
+    reason="this user has no SELECT on the whole database: tables that it has no right on are "
+    "invisible to it",
 )
 
 
@@ -73,7 +79,7 @@ class MysqlSource:
         )
         with closing(moment), closing(Workers(moment.workers)) as workers:
             database = read_database(moment.control, selection, include_schema=include_schema)
-            yield MysqlSnapshot(moment, workers, database)
+            yield MysqlSnapshot(moment, workers, database, everything=not selection.tables)
 
     def check(self) -> list[CheckItem]:
         """Say what an export may do and what it lacks; see `Source.check`."""
@@ -89,7 +95,9 @@ class MysqlSource:
 class MysqlSnapshot:
     """One moment of the database; implements `dbsync.connectors.base.Snapshot`."""
 
-    def __init__(self, moment: Moment, workers: Workers, database: Database) -> None:
+    def __init__(
+        self, moment: Moment, workers: Workers, database: Database, *, everything: bool
+    ) -> None:
         self._asking = threading.Lock()
         self._workers = workers
         self._control = moment.control
@@ -97,8 +105,10 @@ class MysqlSnapshot:
         names = [table.name.name for table in database.tables]
         loose = [name for name in names if not _transactional(self._raw[name])]
         self.consistency = consistency(moment, loose, len(names))
-        losses = (*database.losses, *(_changing(self._raw[name]) for name in loose))
-        self.database = msgspec.structs.replace(database, losses=losses)
+        losses = [*database.losses, *(_changing(self._raw[name]) for name in loose)]
+        if everything and not read_rights(moment.control).on_database(database.name, "SELECT"):
+            losses.append(_UNSEEN)
+        self.database = msgspec.structs.replace(database, losses=tuple(losses))
 
     def partitions(self, table: Table, target_bytes: int) -> list[Partition]:
         """Split a table into ranges of its key; see `Snapshot.partitions`."""
