@@ -272,22 +272,23 @@ def verify(
 
     Raises `ArchiveError` for a damaged archive. With `against`, each of `tables` (all by default)
     is compared by the content of its rows, whatever their order and the engine; differences are
-    returned, not raised.
+    returned, not raised, each narrowed to the ranges of the key in which it lies. Memory is
+    bounded whatever the tables' size.
     """
     from dbsync.pipeline import verifier
 
+    place, workers = access.describe(archive), _jobs(jobs)
     with access.reading(archive) as opened:
-        result = verifier.verify_members(opened, access.describe(archive), on_event)
         if against is None:
-            return result
-        with closing(open_source(against, schema=schema, jobs=_jobs(jobs))) as source:
-            return verifier.compare(
+            return verifier.verify_members(opened, place, jobs=workers, on_event=on_event)
+        with closing(open_source(against, schema=schema, jobs=workers)) as source:
+            return verifier.verify_against(
                 opened,
+                place,
                 source,
-                result,
                 selection=_selection(tables, (), None, None),
                 schema=schema,
-                jobs=_jobs(jobs),
+                jobs=workers,
                 on_event=on_event,
             )
 

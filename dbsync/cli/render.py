@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dbsync.cli import text
+from dbsync.cli.differences import show_differences
 from dbsync.cli.output import Column, Output
 from dbsync.pipeline.results import (
     ArchiveInfo,
@@ -172,31 +173,14 @@ def show_verify(output: Output, result: VerifyResult) -> None:
     if result.ok:
         output.line(f"the same rows as in {result.against}")
         return
-    output.table(
-        [
-            "table",
-            "difference",
-            ("rows in archive", "right"),
-            ("in database", "right"),
-            ("only in archive", "right"),
-            ("only in database", "right"),
-            "for example",
-        ],
-        [
-            (
-                d.table,
-                d.reason,
-                text.count(d.rows_archive),
-                text.count(d.rows_database),
-                text.count(d.only_archive),
-                text.count(d.only_database),
-                "; ".join(d.examples),
-            )
-            for d in result.differences
-        ],
-    )
-    differing = text.plural(len(result.differences), "table")
-    output.line(f"{differing} not the same as in {result.against}")
+    show_differences(output, result.differences, left="archive", right="database")
+    output.line()
+    output.line(_unlike(len(result.differences), result.against))
+
+
+def _unlike(tables: int, against: str) -> str:
+    verb = "is" if tables == 1 else "are"
+    return f"{text.plural(tables, 'table')} {verb} not the same as in {against}"
 
 
 def show_extract(output: Output, result: ExtractResult) -> None:

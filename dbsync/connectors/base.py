@@ -8,9 +8,9 @@ column and typed as `Column.storage` says, then possibly exceptions fields
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -81,6 +81,19 @@ class Snapshot(Protocol):
         closed (``close()``), which frees its connection. May be repeated: the same partition gives
         the same rows as long as the snapshot lives. Raises `SourceError` when the database fails
         and `LossError` when a value cannot be carried.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyRanges(Protocol):
+    """What a `Snapshot` may offer besides: reading only some ranges of an integer column."""
+
+    def within(self, table: Table, column: str, ranges: Sequence[tuple[int, int]]) -> Table | None:
+        """Return `table` with its condition narrowed to rows whose `column` lies in a range.
+
+        Ranges are of 64-bit integers, both ends included. Reading the result gives at least those
+        rows that `table` gives and that lie in a range. None where `column` cannot be asked so.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from dbsync.connectors.base import Consistency, Counts, ImportPlan
@@ -45,6 +47,8 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     resumed_chunks: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    verified: Comparison | None = None
+    """With ``verify``: what came of comparing the target with the archive."""
 
 
 class CloneResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,8 @@ class CloneResult(msgspec.Struct, frozen=True, kw_only=True):
 
     exported: ExportResult
     imported: ImportResult
+    verified: Comparison | None = None
+    """With ``verify``: what came of comparing the target with what was exported."""
 
 
 class ArchiveTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +97,38 @@ class ArchiveInfo(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """One row that differs, by its key: column to value, as text."""
+
+    key: dict[str, str]
+    difference: Literal["only_archive", "only_database", "differs"]
+    columns: tuple[str, ...] = ()
+    """Where both sides have the key: the columns that differ, as the archive calls them."""
+
+
+class RangeDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys from `first` to `last` among which rows differ.
+
+    `first` and `last` differ themselves, unless `examined` is false: then only digests were
+    compared, the range may be wider than the difference, and the counts of differing rows are 0.
+    """
+
+    first: dict[str, str]
+    last: dict[str, str]
+    rows_archive: int
+    """All rows of the range."""
+    rows_database: int
+    only_archive: int = 0
+    only_database: int = 0
+    differing: int = 0
+    """Keys on both sides with other values."""
+    columns: tuple[str, ...] = ()
+    examples: tuple[RowDifference, ...] = ()
+    examined: bool = True
+
+
 class TableDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A table whose content differs between an archive and a database."""
+    """A table whose content differs. For a clone, read "archive" as what was exported."""
 
     table: Name
     reason: str
@@ -100,8 +136,34 @@ class TableDifference(msgspec.Struct, frozen=True, kw_only=True):
     rows_database: int
     only_archive: int = 0
     only_database: int = 0
+    differing: int = 0
+    complete: bool = True
+    """False where some ranges hold too many rows to look at each: then the three counts above are
+    of the others."""
     examples: tuple[str, ...] = ()
-    """Keys of rows that differ, as text."""
+    """A few rows that differ, by their key, for people."""
+    ranges: tuple[RangeDifference, ...] = ()
+    """In the order of the keys; the first ones where there are very many. Empty for a table
+    without a key."""
+    ranges_total: int = 0
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a database compared with what was loaded into it."""
+
+    against: str
+    tables: int
+    rows: int
+    """Rows that were expected, of the tables that were compared."""
+    not_compared: tuple[Name, ...] = ()
+    """Tables that the import left alone."""
+    differences: tuple[TableDifference, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Say whether everything that was compared is equal."""
+        return not self.differences
 
 
 class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):

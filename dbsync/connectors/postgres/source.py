@@ -15,7 +15,7 @@ from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partiti
 from dbsync.connectors.postgres import partitions
 from dbsync.connectors.postgres.assemble import Schema, read_schema
 from dbsync.connectors.postgres.checks import check_source
-from dbsync.connectors.postgres.connection import open_session, parse_url
+from dbsync.connectors.postgres.connection import open_session, parse_url, quote_name
 from dbsync.connectors.postgres.decode import BatchDecoder, rows_without_columns
 from dbsync.connectors.postgres.holder import Holder, hold
 from dbsync.connectors.postgres.inventory import general_losses, server_details
@@ -24,6 +24,7 @@ from dbsync.connectors.postgres.query import Catalog
 from dbsync.connectors.postgres.relations import Relation, list_relations, other_relations
 from dbsync.connectors.postgres.sequences import read_sequences
 from dbsync.connectors.postgres.workers import Worker, Workers
+from dbsync.connectors.ranges import narrowed
 from dbsync.errors import ConflictError, SourceError
 from dbsync.model.schema import Database, Name, Table
 from dbsync.model.selection import Selection, matches
@@ -258,6 +259,12 @@ class PostgresSnapshot:
                 hint="grant SELECT on the whole table, or run the same command again",
                 retryable=True,
             )
+
+    def within(self, table: Table, column: str, ranges: Sequence[tuple[int, int]]) -> Table | None:
+        """Narrow to ranges of an integer column; see `dbsync.connectors.base.KeyRanges`."""
+        if table.column(column).native_type not in ("smallint", "integer", "bigint"):
+            return None
+        return narrowed(table, quote_name(column), ranges)
 
     def _queries(self, table: Table, partition: Partition) -> Iterator[str]:
         expressions = self._expressions[table.name]

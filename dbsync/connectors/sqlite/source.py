@@ -9,19 +9,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partition
+from dbsync.connectors.ranges import narrowed
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
     begin_reading,
     open_for_reading,
     parse_url,
+    quote,
     reading_mode,
     require_file,
     wait_for_lock,
@@ -94,6 +96,15 @@ class SqliteSnapshot:
             parts.append(f"({table.where}\n)")
         with self._connection() as connection:
             yield from read_rows(connection, table, " AND ".join(parts))
+
+    def within(self, table: Table, column: str, ranges: Sequence[tuple[int, int]]) -> Table | None:
+        """Narrow to ranges of an integer column; see `dbsync.connectors.base.KeyRanges`."""
+        if table.column(column).storage != "int64":
+            return None
+        name = quote(column)
+        # Text and doubles may mean integers, too; a rowid is always an integer.
+        odd = "" if table.details.get("rowid_alias") == column else f"typeof({name}) <> 'integer'"
+        return narrowed(table, name, ranges, otherwise=odd)
 
     @contextlib.contextmanager
     def _connection(self) -> Generator[Connection]:

@@ -10,7 +10,12 @@ import pytest
 
 from dbsync.connectors.base import CheckItem
 from dbsync.model.schema import Name
-from dbsync.pipeline.results import CloneResult, TableDifference
+from dbsync.pipeline.results import (
+    CloneResult,
+    RangeDifference,
+    RowDifference,
+    TableDifference,
+)
 from tests.unit.cli.conftest import (
     COMMANDS,
     EXPORTED,
@@ -23,7 +28,29 @@ from tests.unit.cli.conftest import (
 )
 
 _DIFFERENCE = TableDifference(
-    table=NAME, reason="rows differ", rows_archive=3, rows_database=2, examples=("id 7",)
+    table=NAME,
+    reason="rows differ",
+    rows_archive=3,
+    rows_database=2,
+    only_archive=1,
+    differing=1,
+    examples=("id=7 only in the archive", "id=9 differs in name"),
+    ranges=(
+        RangeDifference(
+            first={"id": "7"},
+            last={"id": "9"},
+            rows_archive=3,
+            rows_database=2,
+            only_archive=1,
+            differing=1,
+            columns=("name",),
+            examples=(
+                RowDifference(key={"id": "7"}, difference="only_archive"),
+                RowDifference(key={"id": "9"}, difference="differs", columns=("name",)),
+            ),
+        ),
+    ),
+    ranges_total=1,
 )
 
 
@@ -69,7 +96,9 @@ def test_json_content(dbsync: Run, library: Library) -> None:
     library.results["verify"] = replace(VERIFIED, against="x", differences=(_DIFFERENCE,))
     verified = json.loads(dbsync(*COMMANDS["verify"], "--json").out)
     assert verified["ok"] is False
-    assert verified["differences"][0]["examples"] == ["id 7"]
+    (found,) = verified["differences"][0]["ranges"]
+    assert (found["first"], found["last"], found["only_archive"]) == ({"id": "7"}, {"id": "9"}, 1)
+    assert found["examples"][1]["columns"] == ["name"]
 
 
 def test_loss_report_comes_once(dbsync: Run) -> None:
@@ -123,8 +152,10 @@ def test_verify_exit_code(dbsync: Run, library: Library) -> None:
     )
     ran = dbsync("verify", "a", "--against", "postgresql://h/shop")
     assert ran.code == 7
-    assert "rows differ" in ran.out
-    assert "id 7" in ran.out
+    assert "people: rows differ; 3 rows in archive, 2 in database" in ran.out
+    assert "id=7 to id=9" in ran.out
+    assert "id=7 only in archive" in ran.out
+    assert "1 table is not the same" in ran.out
 
 
 def test_check_exit_code(dbsync: Run, library: Library) -> None:
