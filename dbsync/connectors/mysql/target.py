@@ -10,7 +10,7 @@ from dbsync.connectors.mysql.connection import Session, open_session, parse_url
 from dbsync.connectors.mysql.load import MysqlLoad
 from dbsync.connectors.mysql.plan import Planner
 from dbsync.connectors.mysql.prepared import Prepared
-from dbsync.connectors.mysql.rights import check_target
+from dbsync.connectors.mysql.target_rights import check_target
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database
 
