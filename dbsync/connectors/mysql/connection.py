@@ -141,9 +141,10 @@ class Session:
         found = self.rows(sql, doing, parameters)
         return next(iter(found[0].values())) if found else None
 
-    def run(self, sql: str, doing: str, parameters: Sequence[object] = ()) -> int:
+    def run(self, sql: str | bytes, doing: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement and return how many rows it affected; see `rows` for parameters.
 
+        Bytes are sent as they are, for a session that says that they are no UTF-8.
         An UPDATE counts the rows that its condition matched, changed or not.
         """
         with self._translated(doing):
@@ -201,7 +202,7 @@ class Session:
             with contextlib.suppress(Exception):
                 connection.close()
 
-    def _text(self, sql: str, parameters: Sequence[object]) -> str:
+    def _text(self, sql: str | bytes, parameters: Sequence[object]) -> str | bytes:
         if not parameters:
             return sql
         return self._connection.cursor().mogrify(sql, tuple(parameters))

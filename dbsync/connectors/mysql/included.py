@@ -133,7 +133,7 @@ class _Choice:
                     self._lose(item, "its table is exported without some of its columns")
                 continue
             needs = self._references(item.tokens, routines=True)
-            if not self._reachable(needs):
+            if not all(self._exported(key) for key in needs):
                 self._lose(item, _NOT_EXPORTED)
                 continue
             self._take_helpers(needs)
@@ -250,13 +250,12 @@ class _Choice:
             if item.kind == "PACKAGE":
                 self._take_helpers({f"package body {item.name.lower()}"})
 
-    def _reachable(self, needs: Iterable[str]) -> bool:
-        """Say whether every table in `needs` is exported; views are, or fail later by themselves."""
-        return all(
-            key in self._objects or key[6:] in self._chosen.tables
-            for key in needs
-            if key.startswith("table ")
-        )
+    def _exported(self, key: str) -> bool:
+        """Say whether a relation that a trigger names will be there when it fires."""
+        kind, _, name = key.partition(" ")
+        if kind == "table":
+            return name in self._chosen.tables or key in self._objects
+        return kind != "view" or self._chosen.selection.selects(Name(None, name))
 
     def _put(
         self, item: ShownObject, *, requires: tuple[str, ...] = (), table: Name | None = None

@@ -27,11 +27,11 @@ def with_true_literals(session: Session, raw: RawTable) -> tuple[RawTable, froze
 
     Costs nothing for tables without a question mark in them.
     """
-    labelled = [c for c in raw.columns if _doubtful_labels(c)]
+    if not session.flavour.shows_bmp_only:
+        return raw, frozenset()
     columns = {column.name: column for column in raw.columns}
-    if session.flavour.shows_bmp_only:
-        for column in labelled:
-            columns[column.name] = _with_labels(session, raw, column)
+    for column in [c for c in raw.columns if _doubtful_labels(c)]:
+        columns[column.name] = _with_labels(session, raw, column)
     doubtful = [c for c in columns.values() if _doubtful_default(c)]
     if doubtful:
         for column in _with_defaults(session, raw, doubtful):
@@ -93,15 +93,20 @@ def quoted(text: str) -> str:
 def _with_defaults(
     session: Session, raw: RawTable, doubtful: Sequence[RawColumn]
 ) -> list[RawColumn]:
-    """Read defaults from a row that is not there, which works for empty tables too."""
+    """Read defaults from a row that is not there, which works for empty tables too.
+
+    The rows of the subquery are not the table's own, or else a column that is NOT NULL would have
+    no default in a row without them.
+    """
     parts: list[str] = []
     for place, column in enumerate(doubtful):
         value = f"DEFAULT(t.{quote_name(column.name)})"
         text = value if column.facts.charset is None else f"CONVERT({value} USING utf8mb4)"
         parts.append(f"HEX({text}) AS d{place}")
+    names = ", ".join(quote_name(column.name) for column in doubtful)
     row = session.rows(
-        f"SELECT {', '.join(parts)} FROM (SELECT 1 AS x) o"
-        f" LEFT JOIN {quote_name(raw.name)} t ON FALSE",
+        f"SELECT {', '.join(parts)} FROM (SELECT 1 AS x) o LEFT JOIN"
+        f" (SELECT {names} FROM {quote_name(raw.name)} LIMIT 0) t ON FALSE",
         f"reading the defaults of table {raw.name}",
     )[0]
     found: list[RawColumn] = []

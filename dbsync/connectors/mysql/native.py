@@ -78,27 +78,25 @@ def _after_host(tokens: Sequence[Token], place: int) -> int:
     return place
 
 
-def replayable(sql: str, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def replayable(sql: str, settings: Mapping[str, str]) -> tuple[str | bytes, dict[str, str]]:
     """Give a statement and its settings as they have to be sent over a connection of UTF-8.
 
-    Under ``character_set_client`` the server takes the bytes for another character set. The text
-    that is returned becomes those bytes when the driver encodes it (invalid UTF-8 as surrogates,
-    PEP 383). Where Python does not know the character set, the setting is left out: the statement
-    means the same then, and only SHOW CREATE tells the difference.
+    Under ``character_set_client`` the server takes the bytes for another character set: the
+    statement is given in that one. Where Python does not know it, the setting is left out; the
+    statement means the same then, and only SHOW CREATE tells the difference.
     """
     charset = settings.get("character_set_client", "utf8mb4").lower()
     if sql.isascii() or charset in _SAME_BYTES:
         return sql, dict(settings)
     try:
-        data = (
-            b"".join(_byte(c) for c in sql) if charset == "latin1" else sql.encode(_CODECS[charset])
-        )
+        if charset == "latin1":
+            return b"".join(_latin1(c) for c in sql), dict(settings)
+        return sql.encode(_CODECS[charset]), dict(settings)
     except (KeyError, UnicodeEncodeError):
         return sql, {k: v for k, v in settings.items() if k != "character_set_client"}
-    return data.decode("utf-8", "surrogateescape"), dict(settings)
 
 
-def _byte(character: str) -> bytes:
+def _latin1(character: str) -> bytes:
     """Encode one character in the server's latin1: cp1252, and control characters in its holes."""
     if character in "\x81\x8d\x8f\x90\x9d":
         return bytes([ord(character)])

@@ -166,7 +166,7 @@ class ObjectReader:
         settings = {
             variable: by_name[label] for label, variable in _SETTINGS.items() if label in by_name
         }
-        if kind == "VIEW" or kind == "SEQUENCE":
+        if kind in ("VIEW", "SEQUENCE"):
             sql = without_database(sql, self._session.database)
         elif kind == "TRIGGER":
             mode = settings.get("sql_mode", "")
