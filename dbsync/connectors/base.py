@@ -8,8 +8,9 @@ column and typed as `Column.storage` says, then possibly exceptions fields
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -19,8 +20,6 @@ from dbsync.model.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from dbsync.connectors.examine import Examiner
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,6 +258,55 @@ class Load(Protocol):
         Yields (stage, object) before each step. May be repeated after a failure: steps that are
         done are not done again.
         """
+        ...
+
+
+class Misfit(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of one column that cannot be written as they are, in one batch.
+
+    `row` is the position of one of them in the batch; `example` its value for people, or empty.
+    `reason` follows the words "3 values".
+    """
+
+    column: str
+    count: int
+    reason: str
+    row: int
+    example: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergingKey:
+    """A key of the target whose collation may find keys equal that differ in the archive.
+
+    `fold` gives for each row bytes (or text) that are equal wherever the target may find the keys
+    equal, NULL for a row that no key compares. `same`, where the fold is only a guess, asks the
+    target itself whether two rows of values (in the order of `columns`, as text) are equal keys.
+    """
+
+    columns: tuple[str, ...]
+    reason: str
+    """Follows "2 keys of different rows": such as "are equal under collation NOCASE"."""
+    fold: Callable[[pa.RecordBatch], pa.Array]
+    same: Callable[[tuple[str | None, ...], tuple[str | None, ...]], bool] | None = None
+
+
+class Examiner(Protocol):
+    """What has to be looked at in one table before it is written; many threads may use it."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the columns that `examine` wants; batches may lack the others."""
+        ...
+
+    @property
+    def keys(self) -> tuple[MergingKey, ...]:
+        """List the keys that may merge."""
+        ...
+
+    def examine(self, batch: pa.RecordBatch) -> list[Misfit]:
+        """Tell of every value that would be refused, for every reason; writes nothing."""
         ...
 
 

@@ -1,63 +1,32 @@
 """Looking at values before the first write: what a target could not take exactly.
 
-What lives here: `Examiner`, which a target makes of the very conversions that its writer uses, and
-`MergingKey`, for keys that the target's collation may find equal. Must not know: any engine,
+What lives here: an `Examiner` made of the very conversions that the target's writer uses, and the
+folding of keys that the target's collation may find equal. Must not know: any engine,
 where batches come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import pyarrow as pa
 
-from dbsync.model.schema import Column
-from dbsync.model.values import MisfitError, column_values
+from dbsync.connectors.base import Examiner, MergingKey, Misfit
+from dbsync.model.schema import Column, Table
+from dbsync.model.values import MisfitError, canonical, column_values
 from dbsync.model.values.kernels import pc
 
 Conversion = Callable[[pa.Array, "pa.StructArray | None"], object]
 """Turns a column's values and exceptions into what is written; raises `MisfitError`."""
 
 
-class Misfit(msgspec.Struct, frozen=True, kw_only=True):
-    """Values of one column that cannot be written as they are, in one batch.
-
-    `row` is the position of one of them in the batch; `example` its value for people, or empty.
-    """
-
-    column: str
-    count: int
-    reason: str
-    row: int
-    example: str = ""
-    hint: str | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class MergingKey:
-    """A key of the target whose collation may find keys equal that differ in the archive.
-
-    `fold` gives for each row bytes (or text) that are equal wherever the target may find the keys
-    equal, NULL for a row that no key compares. `same`, where the fold is only a guess, asks the
-    target itself whether two rows of values (in the order of `columns`, as text) are equal keys.
-    """
-
-    columns: tuple[str, ...]
-    reason: str
-    """Follows "2 rows have keys that": such as "are equal under collation NOCASE"."""
-    fold: Callable[[pa.RecordBatch], pa.Array]
-    same: Callable[[tuple[str | None, ...], tuple[str | None, ...]], bool] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examiner:
-    """What has to be looked at in one table before it is written; may be used by many threads.
+class ColumnExaminer:
+    """See `dbsync.connectors.base.Examiner`.
 
     `conversions` are those of the writer, for the columns that are not proven to fit by their
-    types alone. Fields of batches are as `dbsync.connectors.base` describes them; other columns
-    than the ones wanted may be missing.
+    types alone.
     """
 
     conversions: tuple[tuple[Column, Conversion], ...] = ()
@@ -77,8 +46,29 @@ def examiner(
     conversions: Iterable[tuple[Column, Conversion]], keys: Iterable[MergingKey] = ()
 ) -> Examiner | None:
     """Make an examiner, or None where there is nothing to look at."""
-    made = Examiner(conversions=tuple(conversions), keys=tuple(keys))
+    made = ColumnExaminer(conversions=tuple(conversions), keys=tuple(keys))
     return made if made.conversions or made.keys else None
+
+
+def folded_key(
+    table: Table, columns: Sequence[str], folds: Mapping[str, Callable[[pa.Array], pa.Array]]
+) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Make the `fold` of a `MergingKey` from what a collation does to the text of single columns.
+
+    Columns without a fold are compared by value.
+    """
+
+    def fold(batch: pa.RecordBatch) -> pa.Array:
+        arrays = {name: batch.column(batch.schema.get_field_index(name)) for name in columns}
+        present = next(iter(arrays.values())).is_valid()
+        for name, array in arrays.items():
+            present = pc.and_(present, array.is_valid())
+            if name in folds and pa.types.is_string(array.type):
+                arrays[name] = folds[name](array)
+        rows = canonical(pa.record_batch(arrays), table, columns)
+        return pc.if_else(present, rows, pa.scalar(None, pa.binary()))
+
+    return fold
 
 
 def _misfits(batch: pa.RecordBatch, column: Column, convert: Conversion) -> Iterable[Misfit]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -31,6 +31,7 @@ from dbsync.connectors.base import (
 )
 from dbsync.model.schema import Database, Name
 from dbsync.model.selection import Selection
+from dbsync.model.values import MisfitError
 from dbsync.pipeline.events import (
     ChunkDone,
     ChunkWritten,
@@ -41,10 +42,14 @@ from dbsync.pipeline.events import (
     StageStarted,
     TableDone,
 )
+from dbsync.pipeline.examine import check_before_writing, with_key
 from dbsync.pipeline.executor import ThreadExecutor
 from dbsync.pipeline.exporter import refuse_losses
 from dbsync.pipeline.restrict import restrict
 from dbsync.pipeline.results import ImportResult, TableResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DdlChoice = Literal["none", "auto", "native", "portable"]
 
@@ -119,26 +124,32 @@ def import_from(
     jobs: int,
     dry_run: bool,
     on_event: OnEvent,
+    watch: Watch | None = None,
 ) -> ImportResult:
     """Load an opened archive into `target`.
 
-    At random, the digests of all chunks that are needed are checked before the first write. From a
+    At random, the digests of all chunks that are needed, and the values that the target might not
+    hold, are checked before the first write, and in a dry run too where there are any. From a
     pipe, rows are committed chunk by chunk as they arrive, each checked against its digest
-    first, and the schema is finished only after the whole archive has proved complete.
+    first, and the schema is finished only after the whole archive has proved complete. `watch`
+    sees the plan before anything is written, and then every row.
     """
     started = monotonic()
     database = restrict(archive.database, selection)
     options = replace(options, ddl=choose_ddl(ddl, archive.database, target.capabilities.engine))
     plan, options = plan_import(database, target, options, strict=strict, on_event=on_event)
+    if watch is not None:
+        watch.planned(plan)
     archive_id = archive.head.archive_id
+    if not archive.sequential:
+        on_event(StageStarted(stage="check"))
+        check_before_writing(archive, plan, target, jobs, values_only=dry_run)
     if dry_run:
         return ImportResult(archive_id=archive_id, plan=plan, dry_run=True)
-    if not archive.sequential:
-        _check_chunks(archive, plan, jobs)
     with target.load(plan, options) as load:
         for stage, name in load.create():
             on_event(StageStarted(stage=stage, object=name))
-        rows = _Rows(archive, plan, load, on_event)
+        rows = _Rows(archive, plan, load, on_event, watch)
         on_event(StageStarted(stage="rows"))
         rows.load_all(jobs if target.capabilities.parallel_write else 1)
         for stage, name in load.finalize():
@@ -149,26 +160,30 @@ def import_from(
     return result
 
 
-def _check_chunks(archive: Archive, plan: ImportPlan, jobs: int) -> None:
-    """Check the digest of every chunk that will be loaded, so that damage is found in time.
+class Watch(Protocol):
+    """Whoever looks at what an import does."""
 
-    Reads the chunks twice, which costs a few percent of an import: a damaged archive then leaves
-    the target untouched instead of half filled.
-    """
-    wanted = {t.source.name for t in plan.tables if t.action != "skip"}
-    tables = {i for i, table in enumerate(archive.database.tables) if table.name in wanted}
+    def planned(self, plan: ImportPlan) -> None:
+        """Look at the plan; an exception ends the import before it has changed anything."""
+        ...
 
-    def check(chunk: ChunkRef) -> None:
-        chunk.load()
-
-    for _ in ThreadExecutor(jobs).run(check, archive.chunks(tables)):
-        pass
+    def rows(self, table: Name, batches: Iterable[pa.RecordBatch]) -> None:
+        """Look at rows of the archive, from several threads: each is shown once."""
+        ...
 
 
 class _Rows:
     """The rows of one import; `_load` runs in several threads, each with its own writer."""
 
-    def __init__(self, archive: Archive, plan: ImportPlan, load: Load, on_event: OnEvent):
+    def __init__(
+        self,
+        archive: Archive,
+        plan: ImportPlan,
+        load: Load,
+        on_event: OnEvent,
+        watch: Watch | None,
+    ):
+        self._watch = watch
         self._archive = archive
         self._plan = plan
         self._load_api = load
@@ -232,12 +247,19 @@ class _Rows:
         if (name, chunk.number) in self._done:
             with self._lock:
                 self._resumed += 1
+            if self._watch is not None:
+                self._watch.rows(name, chunk.batches())
             self._finish_chunk(chunk, name, chunk.rows or 0, resumed=True)
             return
         rows = 0
         with writers.borrow(plan) as writer:
             for batch in chunk.batches():
-                writer.write(batch)
+                if self._watch is not None:
+                    self._watch.rows(name, [batch])
+                try:
+                    writer.write(batch)
+                except MisfitError as error:
+                    raise with_key(error, plan, batch) from error
                 rows += batch.num_rows
             self._emit(ChunkWritten(table=name, chunk=chunk.number))
             counts = writer.commit(ChunkId(table=name, number=chunk.number, digest=chunk.sha256))

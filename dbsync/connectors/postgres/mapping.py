@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dbsync.connectors.postgres.connection import quote_literal
 from dbsync.errors import LossError
 from dbsync.model.schema import Column
-from dbsync.model.types import LogicalType, integer
+from dbsync.model.types import LogicalType, decimal, integer
 from dbsync.model.values import standardize
 
 _SIMPLE = {
@@ -92,6 +92,40 @@ def type_text(
         case _:
             pass
     return "text", f"{logical} becomes text"
+
+
+def made_type(text: str, logical: LogicalType) -> tuple[str, LogicalType, bool]:
+    """Say what a type that `type_text` gives for `logical` will be once it is made.
+
+    That is its name in pg_catalog (empty where it is not there), what it means, and whether it has
+    modifiers; as `dbsync.connectors.postgres.existing.TargetColumn` says of one that exists.
+    """
+    words = re.sub(r"\([^)]*\)", "", text)
+    modified = words != text
+    digits = [int(number) for number in re.findall(r"\d+", text)] if modified else []
+    kind = _CATALOG.get(words, "")
+    match kind:
+        case "int2" | "int4" | "int8":
+            return kind, integer(8 * int(kind[-1])), modified
+        case "numeric" if digits:
+            return kind, decimal(digits[0], digits[1]), modified
+        case "numeric":
+            return kind, LogicalType(name="numeric"), modified
+        case "text" | "varchar":
+            return kind, LogicalType(name="string", length=next(iter(digits), None)), modified
+        case "time" | "timetz" | "timestamp" | "timestamptz":
+            return kind, replace(logical, precision=next(iter(digits), None)), modified
+        case _:
+            return kind, logical, modified
+
+
+_CATALOG = {
+    "boolean": "bool", "smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4",
+    "double precision": "float8", "numeric": "numeric", "text": "text", "varchar": "varchar",
+    "bytea": "bytea", "date": "date", "interval": "interval", "uuid": "uuid", "json": "json",
+    "time without time zone": "time", "time with time zone": "timetz",
+    "timestamp without time zone": "timestamp", "timestamp with time zone": "timestamptz",
+}  # fmt: skip
 
 
 def _temporal(logical: LogicalType) -> tuple[str, str | None]:

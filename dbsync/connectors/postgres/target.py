@@ -5,15 +5,24 @@ What lives here: `PostgresTarget`. Must not know: how any of it is done.
 
 from __future__ import annotations
 
-from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan
+from dbsync.connectors.base import (
+    Capabilities,
+    CheckItem,
+    Examiner,
+    ImportOptions,
+    ImportPlan,
+    TablePlan,
+)
 from dbsync.connectors.postgres.connection import parse_url
+from dbsync.connectors.postgres.examine import table_examiner
+from dbsync.connectors.postgres.existing import TargetTable, read_tables
 from dbsync.connectors.postgres.load import PostgresLoad
 from dbsync.connectors.postgres.plan import Planner
 from dbsync.connectors.postgres.prepared import Prepared
 from dbsync.connectors.postgres.rights import check_target
 from dbsync.connectors.postgres.session import Asks, Control
 from dbsync.errors import TargetError
-from dbsync.model.schema import Database
+from dbsync.model.schema import Database, Name
 
 _OLDEST = 140_000
 
@@ -38,20 +47,32 @@ class PostgresTarget:
         self._jobs = max(1, jobs)
         self._control = Control(self._address)
         self._prepared: Prepared | None = None
+        self._there: dict[Name, TargetTable] | None = None
         try:
-            _refuse_old(self._control)
+            self._version = _refuse_old(self._control)
         except BaseException:
             self._control.close()
             raise
 
     def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
         """See `Target.prepare`."""
+        self._there = None
         self._prepared = self._plan(self._control, database, options)
         return self._prepared.plan
 
     def _plan(self, asks: Asks, database: Database, options: ImportOptions) -> Prepared:
         schema = options.schema or self._schema
         return Planner(asks, database, options, schema, self._jobs).prepared()
+
+    def examiner(self, table: TablePlan) -> Examiner | None:
+        """See `Target.examiner`."""
+        if self._prepared is None:
+            raise ValueError("examiner() needs the plan of the last prepare()")
+        if self._there is None:
+            names = [plan.target for plan in self._prepared.plan.tables]
+            self._there = read_tables(self._control, names)
+        found = self._there.get(table.target)
+        return table_examiner(table, found, self._prepared.database.engine, self._version)
 
     def load(self, plan: ImportPlan, options: ImportOptions) -> PostgresLoad:
         """See `Target.load`; `plan` and `options` are those of the last `prepare`."""
@@ -71,10 +92,11 @@ class PostgresTarget:
         self._control.close()
 
 
-def _refuse_old(asks: Asks) -> None:
+def _refuse_old(asks: Asks) -> int:
     found = asks.rows(
         "SELECT current_setting('server_version_num')::int AS number, "
         "current_setting('server_version') AS text"
     )[0]
     if found["number"] < _OLDEST:
         raise TargetError(f"PostgreSQL {found['text']} is older than 14")
+    return found["number"]

@@ -17,10 +17,9 @@ from msgspec.structs import replace
 
 from dbsync.connectors.postgres.existing import TargetColumn
 from dbsync.connectors.postgres.mapping import effective_type
-from dbsync.errors import LossError
 from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
-from dbsync.model.values import standardize, to_text
+from dbsync.model.values import refuse, standardize, to_text
 from dbsync.model.values.kernels import pc
 
 _DAY_US = 86_400_000_000
@@ -93,13 +92,18 @@ class Wire:
         kind = values.type
         if pa.types.is_string(kind):
             _refuse_nul(values, self.source, table)
+            labels = self.target.logical.labels
+            if labels and self.target.logical.name == "enum":
+                known = pc.is_in(values, pa.array(labels, pa.string()))
+                unknown = pc.and_not(values.is_valid(), known)
+                refuse(unknown, self.source.name, table, "that are no labels of the enum")
             length = self.target.logical.length
             if length is not None and self.target.kind in ("varchar", "bpchar", "name"):
                 # The server cuts blanks at the end of the first two, and anything of a name.
                 measure = pc.binary_length if self.target.kind == "name" else pc.utf8_length
                 longer = pc.greater(measure(values), length)
                 unit = "bytes" if self.target.kind == "name" else "characters"
-                _refuse(longer, self.source, table, f"longer than {length} {unit}")
+                refuse(longer, self.source.name, table, f"longer than {length} {unit}")
         elif pa.types.is_date32(kind):
             _refuse_outside(values.view(pa.int32()), _FIRST_DAY, _LAST_DAY, self.source, table)
         elif pa.types.is_timestamp(kind):
@@ -110,7 +114,8 @@ class Wire:
             unit = 10 ** (6 - digits)
             micros = values.view(pa.int64())
             rest = pc.subtract(micros, pc.multiply(pc.divide(micros, unit), unit))
-            _refuse(pc.not_equal(rest, 0), self.source, table, f"finer than {digits} digits")
+            reason = f"finer than {digits} digits of a second"
+            refuse(pc.not_equal(rest, 0), self.source.name, table, reason)
 
 
 def wire_column(source: Column, target: TargetColumn, engine: str) -> Wire:
@@ -134,6 +139,39 @@ def wire_column(source: Column, target: TargetColumn, engine: str) -> Wire:
     if target.logical.name == "enum" and own.name in ("enum", "string"):
         return Wire(source, target, False, pa.string(), "text")
     return _texts(source, target, same, other=_kind(own) != _kind(target.logical))
+
+
+def fits_by_type(source: Column, target: TargetColumn, engine: str) -> bool:
+    """Say whether the types alone rule out that a value is refused before it is sent."""
+    own, there = effective_type(source), target.logical
+    if engine == "postgresql" and source.native_type == target.native:
+        return True
+    if source.storage != standard_storage(own):
+        return False
+    digits = own.precision is not None and there.precision in (None, own.precision)
+    match own.name, there.name:
+        case "integer", "integer":
+            return _range(own) <= _range(there) and own.unsigned <= there.unsigned
+        case "integer", "decimal":
+            return len(str(1 << (own.bits or 64))) <= (there.precision or 0) - (there.scale or 0)
+        case "integer", "numeric":
+            return True
+        case "float", "float":
+            return (own.bits or 64) <= (there.bits or 64)
+        case ("boolean", "boolean") | ("uuid", "uuid") | ("binary", "binary"):
+            return True
+        case ("string" | "json" | "native" | "interval" | "array", "string"):
+            # No text of PostgreSQL has a NUL.
+            return engine == "postgresql" and there.length is None and not target.modified
+        case ("date" | "time" | "timestamp" | "timestamp_tz", name) if name == own.name:
+            return engine == "postgresql" and (there.precision is None or digits)
+        case _:
+            return False
+
+
+def _range(logical: LogicalType) -> int:
+    """Count the bits that a signed integer of this range needs."""
+    return (logical.bits or 64) + logical.unsigned
 
 
 def _texts(source: Column, target: TargetColumn, same: bool, *, other: bool) -> Wire:
@@ -182,7 +220,7 @@ def _refuse_nul(values: pa.Array, column: Column, table: str) -> None:
     if data is None or b"\0" not in memoryview(data).tobytes():
         return
     found = pc.match_substring(values, "\0")
-    _refuse(found, column, table, "with a NUL character, which PostgreSQL cannot hold")
+    refuse(found, column.name, table, "with a NUL character, which PostgreSQL cannot hold")
 
 
 def _refuse_outside(
@@ -191,13 +229,4 @@ def _refuse_outside(
     odd = pc.less(numbers, low)
     if high is not None:
         odd = pc.or_(odd, pc.greater(numbers, high))
-    _refuse(odd, column, table, "outside the years that PostgreSQL knows")
-
-
-def _refuse(odd: pa.Array, column: Column, table: str, what: str) -> None:
-    count = pc.sum(odd).as_py() or 0
-    if count:
-        raise LossError(
-            f"table {table}, column {column.name}: {count} value{'s' if count > 1 else ''} {what}",
-            hint="correct the values in the source, or leave the column out with --columns",
-        )
+    refuse(odd, column.name, table, "outside the years that PostgreSQL knows")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import msgspec
 import pyarrow as pa
 
+from dbsync.connectors.sqlite.catalog import RawTable
 from dbsync.connectors.sqlite.columns import STORAGE_OF
 from dbsync.connectors.sqlite.connection import quote
+from dbsync.connectors.sqlite.naming import folded
 from dbsync.connectors.sqlite.types import (
     EXACT_DOUBLE_DIGITS,
     Affinity,
@@ -18,9 +20,9 @@ from dbsync.connectors.sqlite.types import (
     exact_in_double,
     stored_class,
 )
-from dbsync.errors import LossError
 from dbsync.model.schema import Column, Table
-from dbsync.model.values import column_values, standardize, to_text
+from dbsync.model.types import standard_storage
+from dbsync.model.values import column_values, refuse, standardize, to_text
 from dbsync.model.values.kernels import attempt, matches, pc
 
 _NUMERIC_LOOK = (
@@ -57,6 +59,21 @@ def make_sink(column: Column, declared: str, *, strict: bool, from_sqlite: bool)
     return Sink(column=column, affinity=kind, raw=raw)
 
 
+def written_columns(source: Table, raw: RawTable, *, from_sqlite: bool) -> list[tuple[Sink, str]]:
+    """Pair the columns that are written with their names on the target.
+
+    What the database computes is not written back.
+    """
+    actual = {folded(column.name): column for column in raw.columns}
+    pairs: list[tuple[Sink, str]] = []
+    for column in source.columns:
+        found = actual.get(folded(column.name))
+        if found is not None and found.hidden == 0:
+            sink = make_sink(column, found.declared, strict=raw.strict, from_sqlite=from_sqlite)
+            pairs.append((sink, found.name))
+    return pairs
+
+
 def bind(batch: pa.RecordBatch, table: Table, sinks: list[Sink], encoding: str) -> Bound:
     """Turn a batch into parameters; `encoding` is the target's ``PRAGMA encoding``.
 
@@ -65,7 +82,8 @@ def bind(batch: pa.RecordBatch, table: Table, sinks: list[Sink], encoding: str) 
     arrays: list[pa.Array] = []
     expressions: list[str] = []
     for sink in sinks:
-        parts = (_raw if sink.raw else _converted)(batch, table, sink, encoding)
+        values, exceptions = column_values(batch, sink.column)
+        parts = convert(values, exceptions, table, sink, encoding)
         arrays += [array for array, _ in parts]
         markers = [marker for _, marker in parts]
         expressions.append(markers[0] if len(markers) == 1 else f"coalesce({', '.join(markers)})")
@@ -81,9 +99,41 @@ def bind(batch: pa.RecordBatch, table: Table, sinks: list[Sink], encoding: str) 
 _Parts = list[tuple[pa.Array, str]]
 
 
-def _raw(batch: pa.RecordBatch, table: Table, sink: Sink, encoding: str) -> _Parts:
+def convert(
+    values: pa.Array, exceptions: pa.StructArray | None, table: Table, sink: Sink, encoding: str
+) -> _Parts:
+    """Turn one column's values into parameters with their markers; see `bind`."""
+    if sink.raw:
+        return _raw(values, exceptions, table, sink, encoding)
+    return _converted(values, exceptions, table, sink)
+
+
+def fits_by_type(sink: Sink, encoding: str) -> bool:
+    """Say whether the types alone rule out that `convert` refuses a value.
+
+    Only a source that is SQLite itself has text that is not Unicode.
+    """
+    column = sink.column
+    if sink.raw:
+        return encoding == "UTF-8" or column.storage in ("int64", "double")
+    if column.storage != standard_storage(column.type):
+        return False
+    match column.type.name:
+        case "integer":
+            return not (column.type.unsigned and column.type.bits == 64)
+        case "boolean" | "binary" | "any":
+            return True
+        case "string" | "json" | "enum" | "interval" | "array" | "native" | "uuid" | "time_tz":
+            return sink.affinity in ("text", "blob") or column.type.name in _NEVER_NUMERIC
+        case _:
+            # NaN, decimals with too many digits, and dates that only another engine holds.
+            return False
+
+
+def _raw(
+    values: pa.Array, exceptions: pa.StructArray | None, table: Table, sink: Sink, encoding: str
+) -> _Parts:
     """Bind values in the class they had; each class among the exceptions is one parameter more."""
-    values, exceptions = column_values(batch, sink.column)
     if str(values.type) not in _STORAGE_KLASS:
         # An ``any`` column of another engine: its values are bytes or text already.
         values = values.cast(pa.string())
@@ -113,32 +163,33 @@ def _text(found: pa.Array, table: Table, sink: Sink, encoding: str) -> tuple[pa.
         return found.view(pa.string()), "?"
     codec = encoding.lower()
     written: list[bytes | None] = []
-    broken = 0
+    broken: list[bool] = []
     for value in found.to_pylist():
         try:
-            written.append(
-                None
-                if value is None
-                else value.decode("utf-8", "surrogatepass").encode(codec, "surrogatepass")
-            )
+            text = None if value is None else value.decode("utf-8", "surrogatepass")
+            written.append(None if text is None else text.encode(codec, "surrogatepass"))
+            broken.append(False)
         except UnicodeDecodeError:
-            broken += 1
-    if broken:
-        raise _loss(table, sink.column, broken, f"not Unicode, and this database is {encoding}")
+            written.append(None)
+            broken.append(True)
+    reason = f"that are not Unicode, and this database is {encoding}"
+    refuse(pa.array(broken, pa.bool_()), sink.column.name, str(table.name), reason)
     return pa.array(written, pa.binary()), "CAST(? AS TEXT)"
 
 
-def _converted(batch: pa.RecordBatch, table: Table, sink: Sink, encoding: str) -> _Parts:
-    del encoding
+def _converted(
+    values: pa.Array, exceptions: pa.StructArray | None, table: Table, sink: Sink
+) -> _Parts:
     column = sink.column
-    values, exceptions = column_values(batch, column)
     standard, literals = standardize(values, exceptions, column, str(table.name))
     klass = stored_class(column.type)
+    if klass in ("integer", "real") and sink.affinity == "text":
+        klass = "text"  # SQLite's own text of a double has fewer digits
     if column.type.name in ("decimal", "numeric"):
         klass = "text" if sink.affinity in ("text", "blob") else "real"
     match klass:
         case "integer":
-            return [(_integers(standard, table, column), "?")]
+            return [(_integers(standard, table, sink), "?")]
         case "real":
             return [(_reals(standard, literals, table, column), "?")]
         case "blob" | "any":
@@ -151,18 +202,21 @@ def _converted(batch: pa.RecordBatch, table: Table, sink: Sink, encoding: str) -
             return [(text, "?")]
 
 
-def _integers(values: pa.Array, table: Table, column: Column) -> pa.Array:
+def _integers(values: pa.Array, table: Table, sink: Sink) -> pa.Array:
     whole, failed = attempt(values, lambda part: part.cast(pa.int64()))
-    if failed is not None:
-        count = pc.sum(failed).as_py()
-        raise _loss(table, column, count, "above 9223372036854775807, SQLite's largest integer")
+    reason = "above 9223372036854775807, SQLite's largest integer"
+    refuse(failed, sink.column.name, str(table.name), reason)
+    if sink.affinity == "real":
+        near = pc.less_equal(pc.abs(whole.cast(pa.float64(), safe=False)), 2.0**53)
+        reason = "of more than 53 bits, which this column's declared type would round"
+        refuse(pc.invert(near), sink.column.name, str(table.name), reason)
     return whole
 
 
 def _reals(values: pa.Array, literals: pa.Array | None, table: Table, column: Column) -> pa.Array:
-    if literals is not None and literals.null_count < len(literals):
-        count = len(literals) - literals.null_count
-        raise _loss(table, column, count, "not numbers, which SQLite would turn into NULL")
+    if literals is not None:
+        reason = "that are not numbers, which SQLite would turn into NULL"
+        refuse(literals.is_valid(), column.name, str(table.name), reason)
     if column.type.name in ("decimal", "numeric"):
         text = to_text(values, column.type)
         if not exact_in_double(column.type):
@@ -170,34 +224,22 @@ def _reals(values: pa.Array, literals: pa.Array | None, table: Table, column: Co
         # Through text: the nearest double of the decimal, which Arrow's own cast may miss.
         return text.cast(pa.float64())
     reals = values.cast(pa.float64())
-    count = pc.sum(pc.is_nan(reals)).as_py()
-    if count:
-        raise _loss(table, column, count, "NaN, which SQLite would turn into NULL")
+    reason = "NaN, which SQLite would turn into NULL"
+    refuse(pc.is_nan(reals), column.name, str(table.name), reason)
     return reals
 
 
 def _refuse_digits(text: pa.Array, table: Table, column: Column) -> None:
     digits = pc.utf8_ltrim(pc.replace_substring_regex(text, "[^0-9]", ""), "0")
     long = pc.greater(pc.utf8_length(digits), EXACT_DOUBLE_DIGITS)
-    count = pc.sum(long).as_py()
-    if count:
-        reason = "of more than 15 digits, which this column's declared type would change"
-        raise _loss(table, column, count, reason)
+    reason = "of more than 15 digits, which this column's declared type would change"
+    refuse(long, column.name, str(table.name), reason)
 
 
 def _refuse_numbers(text: pa.Array, table: Table, sink: Sink) -> None:
     """Refuse text that the target's column would turn into a number, losing its digits."""
     if sink.affinity in ("text", "blob") or sink.column.type.name in _NEVER_NUMERIC:
         return
-    count = pc.sum(matches(text, _NUMERIC_LOOK)).as_py()
-    if count:
-        reason = "text that looks like a number, which this column's declared type would change"
-        raise _loss(table, sink.column, count, reason)
-
-
-def _loss(table: Table, column: Column, count: int, reason: str) -> LossError:
-    noun = "value is" if count == 1 else "values are"
-    return LossError(
-        f"table {table.name}, column {column.name}: {count} {noun} {reason}",
-        hint="correct the values in the source, or leave the column out with --columns",
-    )
+    looks = matches(text, _NUMERIC_LOOK)
+    reason = "that look like numbers, which this column's declared type would change"
+    refuse(looks, sink.column.name, str(table.name), reason)

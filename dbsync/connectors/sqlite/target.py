@@ -8,7 +8,15 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan, Load
+from dbsync.connectors.base import (
+    Capabilities,
+    CheckItem,
+    Examiner,
+    ImportOptions,
+    ImportPlan,
+    Load,
+    TablePlan,
+)
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
@@ -19,6 +27,7 @@ from dbsync.connectors.sqlite.connection import (
     reading_mode,
     wait_for_lock,
 )
+from dbsync.connectors.sqlite.examine import table_examiner
 from dbsync.connectors.sqlite.ledger import Ledger, require_same
 from dbsync.connectors.sqlite.load import SqliteLoad
 from dbsync.connectors.sqlite.naming import folded
@@ -49,15 +58,33 @@ class SqliteTarget:
         if self._location.immutable:
             raise UsageError("a database opened as immutable cannot be written")
         self._prepared: tuple[Database, Steps] | None = None
+        self._there: Catalog | None = None
+        self._encoding = "UTF-8"
 
     def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
         """Plan an import; see `dbsync.connectors.base.Target.prepare`."""
         if options.schema is not None:
             raise UsageError("SQLite has no schemas", hint="leave out --schema")
         self._require_writable()
-        plan, steps = make_plan(database, options, self._state(database, options))
+        state = self._state(database, options)
+        plan, steps = make_plan(database, options, state)
+        self._there = state.catalog
+        if not state.catalog.tables and options.ddl == "native":
+            self._encoding = database.details.get("encoding", self._encoding)
         self._prepared = (database, steps)
         return plan
+
+    def examiner(self, table: TablePlan) -> Examiner | None:
+        """Say what to look at in a table; see `dbsync.connectors.base.Target.examiner`."""
+        if self._prepared is None or self._there is None:
+            raise RuntimeError("examiner needs a plan that prepare of the same target has made")
+        database, _ = self._prepared
+        return table_examiner(
+            table,
+            self._there.by_name.get(folded(table.target.name)),
+            encoding=self._encoding,
+            from_sqlite=database.engine == "sqlite",
+        )
 
     def load(self, plan: ImportPlan, options: ImportOptions) -> AbstractContextManager[Load]:
         """Start the import that `prepare` of this object has planned last."""
@@ -131,6 +158,7 @@ class SqliteTarget:
         try:
             wait_for_lock(lambda: begin_reading(connection))
             catalog = read_catalog(connection)
+            self._encoding = str(connection.value("PRAGMA encoding"))
             ledger = Ledger(connection, options.import_id)
             begun = ledger.start() if options.resume else None
             if begun is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dbsync.connectors.base import ChunkId, Counts, TablePlan
 from dbsync.connectors.sqlite.catalog import RawTable
 from dbsync.connectors.sqlite.connection import Connection, quote
-from dbsync.connectors.sqlite.convert import Bound, Sink, bind, make_sink
+from dbsync.connectors.sqlite.convert import Bound, bind, written_columns
 from dbsync.connectors.sqlite.keys import collations
 from dbsync.connectors.sqlite.ledger import Ledger
 from dbsync.connectors.sqlite.naming import folded
@@ -43,16 +43,9 @@ class SqliteWriter:
         self._encoding = encoding
         self._name = raw.name
         self._doing = f"write table {raw.name}"
-        self._sinks: list[Sink] = []
-        self._columns: list[str] = []
-        actual = {folded(column.name): column for column in raw.columns}
-        for column in plan.source.columns:
-            found = actual.get(folded(column.name))
-            # What the database computes is not written back.
-            if found is not None and found.hidden == 0:
-                sink = make_sink(column, found.declared, strict=raw.strict, from_sqlite=from_sqlite)
-                self._sinks.append(sink)
-                self._columns.append(found.name)
+        pairs = written_columns(plan.source, raw, from_sqlite=from_sqlite)
+        self._sinks = [sink for sink, _ in pairs]
+        self._columns = [name for _, name in pairs]
         self._collations = collations(raw, plan.key)
         self._rows = 0
         self._begun = False

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dbsync.errors import LossError
 from dbsync.model.values.kernels import pc
 
-_HINT = "correct the values in the source, or leave the column out with --columns"
+HINT = "correct the values in the source, or leave the column out with --columns"
 
 
 class MisfitError(LossError):
@@ -22,7 +22,14 @@ class MisfitError(LossError):
     """
 
     def __init__(
-        self, rows: pa.Array, column: str, table: str, reason: str, example: str, hint: str
+        self,
+        rows: pa.Array,
+        column: str,
+        table: str,
+        reason: str,
+        *,
+        example: str = "",
+        hint: str = HINT,
     ):
         self.rows: pa.Array = rows.fill_null(False)
         self.count: int = pc.sum(self.rows).as_py() or 0
@@ -31,11 +38,11 @@ class MisfitError(LossError):
         self.table = table
         self.reason = reason
         self.example = example
-        super().__init__(misfit_text(table, column, self.count, reason, example), hint=hint)
+        super().__init__(misfit_text(table, column, self.count, reason, example=example), hint=hint)
 
 
 def misfit_text(
-    table: str, column: str, count: int, reason: str, example: str = "", key: str = ""
+    table: str, column: str, count: int, reason: str, *, example: str = "", key: str = ""
 ) -> str:
     """Write the line that tells of misfits; `key` names the row of one of them."""
     noun = "value" if count == 1 else "values"
@@ -52,8 +59,8 @@ def refuse(
     reason: str,
     *,
     example: str = "",
-    hint: str = _HINT,
+    hint: str = HINT,
 ) -> None:
     """Raise `MisfitError` where any of `rows` (booleans; NULL is false) is true."""
     if rows is not None and pc.any(rows).as_py():
-        raise MisfitError(rows, column, table, reason, example, hint)
+        raise MisfitError(rows, column, table, reason, example=example, hint=hint)
