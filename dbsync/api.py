@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from typing import BinaryIO, Literal
 
 from msgspec.structs import replace
@@ -112,6 +113,7 @@ def import_archive(
     strict: bool = False,
     resume: bool = True,
     jobs: int | None = None,
+    verify: bool = False,
     dry_run: bool = False,
     on_event: OnEvent = ignore,
 ) -> ImportResult:
@@ -123,15 +125,20 @@ def import_archive(
     without a duplicate; `resume` False starts afresh. The plan, with everything that would be
     lost, is announced by a `Planned` event before the first write; `strict` then raises
     `LossError`. From a pipe only whole chunks with the right digest are applied, and the import
-    succeeds only if the archive was complete.
+    succeeds only if the archive was complete. With `verify` the database is read when all is done
+    and compared with what was loaded: differences are in `ImportResult.verified`, not raised. Rows
+    that a table held before could not be told apart, so `UsageError` is raised for such a table
+    before anything is written.
     """
     from dbsync.pipeline import importer
+    from dbsync.pipeline.comparing.loaded import LoadVerification
 
     with (
         access.reading(archive) as opened,
         closing(open_target(url, schema=schema, jobs=_jobs(jobs))) as target,
     ):
-        return importer.import_from(
+        watch = LoadVerification.of_archive(opened) if verify else None
+        result = importer.import_from(
             opened,
             target,
             ImportOptions(
@@ -149,7 +156,13 @@ def import_archive(
             jobs=_jobs(jobs),
             dry_run=dry_run,
             on_event=on_event,
+            watch=watch,
         )
+        if watch is None or dry_run:
+            return result
+        opening = partial(open_source, url, jobs=_jobs(jobs))
+        compared = watch.compare(opening, jobs=_jobs(jobs), on_event=on_event)
+        return replace(result, verified=compared)
 
 
 def clone(
@@ -173,15 +186,19 @@ def clone(
     chunk_bytes: int = 32 << 20,
     compression_level: int | None = None,
     jobs: int | None = None,
+    verify: bool = False,
     dry_run: bool = False,
     on_event: OnEvent = ignore,
 ) -> CloneResult:
     """Copy a database into another one: an export and an import joined by a pipe.
 
     Takes the options of both. `keep` also writes the archive to a place of its own, published only
-    if both halves succeed. `schema` applies to the side, or sides, that have schemas.
+    if both halves succeed. `schema` applies to the side, or sides, that have schemas. With `verify`
+    the target is read when all is done and compared with what the source's snapshot gave, as in
+    `import_archive`; the outcome is in `CloneResult.verified`.
     """
     from dbsync.pipeline import cloner, exporter, importer
+    from dbsync.pipeline.comparing.loaded import LoadVerification, refuse_mixed
 
     if compression_level is None:
         compression_level = 3 if keep else CLONE_COMPRESSION
@@ -216,10 +233,13 @@ def clone(
             plan, _ = importer.plan_import(
                 database, writer, replace(landing, ddl=mode), strict=strict, on_event=on_event
             )
+            if verify:
+                refuse_mixed(plan)
             return CloneResult(
                 exported=exporter.dry_run(snapshot, keep),
                 imported=ImportResult(archive_id="", plan=plan, dry_run=True),
             )
+        watch = LoadVerification.of_snapshot(snapshot) if verify else None
         kept = nullcontext(None)
         if keep is not None:
             keep, kept = access.writing(
@@ -229,9 +249,9 @@ def clone(
         with kept as kept_out:
 
             def exporting(stream: BinaryIO) -> ExportResult:
-                return exporter.export_snapshot(
-                    snapshot, cloner.Tee(stream, kept_out).write, options, ignore
-                )
+                write = cloner.Tee(stream, kept_out).write
+                seen = watch.add if watch is not None else None
+                return exporter.export_snapshot(snapshot, write, options, ignore, seen=seen)
 
             def importing(stream: BinaryIO) -> ImportResult:
                 with access.reading(stream) as opened:
@@ -245,10 +265,16 @@ def clone(
                         jobs=options.jobs,
                         dry_run=False,
                         on_event=on_event,
+                        watch=watch,
                     )
 
             exported, imported = cloner.through_pipe(exporting, importing)
-    return CloneResult(exported=replace(exported, archive=keep), imported=imported)
+        verified = None
+        if watch is not None:
+            opening = partial(open_source, target, jobs=options.jobs)
+            verified = watch.compare(opening, jobs=options.jobs, on_event=on_event)
+    exported = replace(exported, archive=keep)
+    return CloneResult(exported=exported, imported=imported, verified=verified)
 
 
 def inspect(archive: str | BinaryIO) -> ArchiveInfo:

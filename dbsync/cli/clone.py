@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from dbsync.cli import options
+from dbsync.cli.differences import show_comparison
+from dbsync.cli.failures import REFUSED
 from dbsync.cli.parameters import option
 from dbsync.cli.progress import watching
 from dbsync.cli.render import as_json, show_clone
@@ -28,7 +30,7 @@ from dbsync.config import CloneSettings
 @options.progress_option
 @options.common_options
 @click.pass_context
-def clone(ctx: click.Context, **_values: object) -> None:
+def clone(ctx: click.Context, **_values: object) -> int:
     """Bring the database --from into the database --to.
 
     The same as export and import at once: chunks stream from one to the other, and nothing is
@@ -48,4 +50,6 @@ def clone(ctx: click.Context, **_values: object) -> None:
         result = api.clone(**settings.arguments(), on_event=watch.on_event)
     watch.report((*result.exported.losses, *result.imported.plan.losses))
     show_clone(output, result)
+    show_comparison(output, result.verified, left="source", right="target")
     output.result(as_json(result))
+    return 0 if result.verified is None or result.verified.ok else REFUSED

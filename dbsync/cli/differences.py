@@ -9,10 +9,38 @@ from collections.abc import Iterable, Sequence
 
 from dbsync.cli import text
 from dbsync.cli.output import Output
-from dbsync.pipeline.results import RangeDifference, TableDifference
+from dbsync.pipeline.results import Comparison, RangeDifference, TableDifference
 
 MAX_RANGES = 20
 """Ranges of one table that are printed without --verbose."""
+
+
+def show_comparison(output: Output, compared: Comparison | None, *, left: str, right: str) -> None:
+    """Print what came of the comparison after a load; nothing where there was none."""
+    if compared is None:
+        return
+    if compared.not_compared:
+        names = ", ".join(map(str, compared.not_compared))
+        output.line(f"not verified, because it was left as it is: {names}")
+    if not compared.tables:
+        output.line("nothing was loaded, so there was nothing to verify")
+        return
+    looked_at = (
+        f"{text.plural(compared.rows, 'row')} of {text.plural(compared.tables, 'table')} "
+        f"in {text.duration(compared.seconds)}"
+    )
+    if compared.ok:
+        output.line(f"verified: {compared.against} holds exactly what was loaded; {looked_at}")
+        return
+    show_differences(output, compared.differences, left=left, right=right)
+    output.line()
+    output.line(f"{unlike(len(compared.differences), compared.against)}; {looked_at}")
+
+
+def unlike(tables: int, against: str) -> str:
+    """Say how many tables differ from those of a database."""
+    verb = "is" if tables == 1 else "are"
+    return f"{text.plural(tables, 'table')} {verb} not the same as in {against}"
 
 
 def show_differences(

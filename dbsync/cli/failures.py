@@ -23,7 +23,7 @@ USAGE = 2
 SOURCE = 3
 STORAGE = 5
 REFUSED = 7
-"""Also the exit code of ``verify --against`` where the data differ."""
+"""Also the exit code of ``verify --against`` and ``--verify`` where the data differ."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """Whoever read stdout went away: as shells report a process that died of SIGPIPE."""
@@ -36,7 +36,7 @@ EXIT_CODES = """\
 4    the target failed
 5    the storage failed
 6    the archive is not valid
-7    refused, because data would be lost; or verify --against found differences
+7    refused, because data would be lost; or verify --against or --verify found differences
 8    locked, or in conflict with something that exists
 130  interrupted (SIGINT); 143 for SIGTERM, 129 for SIGHUP
 141  whoever read the output went away"""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from dbsync.cli import options
+from dbsync.cli.differences import show_comparison
+from dbsync.cli.failures import REFUSED
 from dbsync.cli.parameters import option
 from dbsync.cli.progress import watching
 from dbsync.cli.render import as_json, show_import
@@ -30,7 +32,7 @@ from dbsync.config import ImportSettings
 @options.progress_option
 @options.common_options
 @click.pass_context
-def import_(ctx: click.Context, **_values: object) -> None:
+def import_(ctx: click.Context, **_values: object) -> int:
     """Bring ARCHIVE (or DBSYNC_ARCHIVE) into a database.
 
     ARCHIVE is a path, a folder ending in / (its newest complete archive), or - for a pipe. Rows
@@ -51,4 +53,6 @@ def import_(ctx: click.Context, **_values: object) -> None:
         result = api.import_archive(**settings.arguments(), on_event=watch.on_event)
     watch.report(result.plan.losses)
     show_import(output, result)
+    show_comparison(output, result.verified, left="archive", right="target")
     output.result(as_json(result))
+    return 0 if result.verified is None or result.verified.ok else REFUSED

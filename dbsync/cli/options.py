@@ -42,7 +42,11 @@ progress_option = option(
 )
 
 database_options = combine(
-    option("--url", secret=True, help="The database, such as postgresql://user@host/name or mysql://user@host/name."),
+    option(
+        "--url",
+        secret=True,
+        help="The database, such as postgresql://user@host/name or mysql://user@host/name.",
+    ),
     option("--engine", help=f"In place of --url: {', '.join(ENGINES)}."),
     option("--host", help="Host name, or the path of a Unix socket (for PostgreSQL its folder)."),
     option(
@@ -171,4 +175,9 @@ landing_options = combine(
         "repeated.",
     ),
     option("--single-transaction", is_flag=True, help="Everything or nothing, in one transaction."),
+    option(
+        "--verify",
+        is_flag=True,
+        help="Read the database in the end and compare it with what was loaded.",
+    ),
 )

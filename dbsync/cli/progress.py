@@ -221,6 +221,8 @@ class _Bars:
             self._output.live = None
             self._bars.stop()
             self._bars = None
+            # A second part of the run, such as a comparison, draws bars of its own.
+            self._tables.clear()
 
     def _start(self) -> None:
         from rich.progress import (

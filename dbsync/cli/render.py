@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from dbsync.cli import text
-from dbsync.cli.differences import show_differences
+from dbsync.cli.differences import show_differences, unlike
 from dbsync.cli.output import Column, Output
 from dbsync.pipeline.results import (
     ArchiveInfo,
@@ -41,6 +41,9 @@ def as_json(result: object) -> Any:
     value = msgspec.to_builtins(result)
     if isinstance(result, VerifyResult):
         value["ok"] = result.ok
+    verified = getattr(result, "verified", None)
+    if verified is not None:
+        value["verified"]["ok"] = verified.ok
     for part in (value, value.get("imported") or {}):
         for table in (part.get("plan") or {}).get("tables", ()):
             table["source"] = table["source"]["name"]
@@ -175,12 +178,7 @@ def show_verify(output: Output, result: VerifyResult) -> None:
         return
     show_differences(output, result.differences, left="archive", right="database")
     output.line()
-    output.line(_unlike(len(result.differences), result.against))
-
-
-def _unlike(tables: int, against: str) -> str:
-    verb = "is" if tables == 1 else "are"
-    return f"{text.plural(tables, 'table')} {verb} not the same as in {against}"
+    output.line(unlike(len(result.differences), result.against))
 
 
 def show_extract(output: Output, result: ExtractResult) -> None:

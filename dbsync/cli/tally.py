@@ -47,8 +47,9 @@ class Tally:
 
     def _begin(self, plan: Planned) -> None:
         """Start counting; a run may have two parts, such as verify and its comparison."""
-        if self.command != "clone":
+        if self.command != "clone" or plan.command == "compare":
             self.command = plan.command
+        self.stage = ""
         self.totals = dict(plan.tables)
         self.rows = self.bytes = self._fresh = 0
         self.done = {}

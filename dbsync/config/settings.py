@@ -52,6 +52,7 @@ class _Landing(_Settings):
     conflict_keys: dict[str, tuple[str, ...]] | None
     existing: ExistingMode
     single_transaction: bool
+    verify: bool
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -264,6 +265,7 @@ def _landing(given: Given) -> dict[str, Any]:
         "conflict_keys": keys or None,
         "existing": resolve_existing(given),
         "single_transaction": given.flag("single_transaction"),
+        "verify": given.flag("verify"),
     }
 
 

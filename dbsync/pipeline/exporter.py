@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Write = Callable[["bytes | memoryview | pa.Buffer"], object]
+Seen = Callable[[Name, "list[pa.RecordBatch]"], None]
 
 
 class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,16 +67,22 @@ def plan_export(snapshot: Snapshot, options: ExportOptions, on_event: OnEvent) -
 
 
 def export_snapshot(
-    snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent
+    snapshot: Snapshot,
+    write: Write,
+    options: ExportOptions,
+    on_event: OnEvent,
+    *,
+    seen: Seen | None = None,
 ) -> ExportResult:
     """Write everything that `snapshot` shows through `write`, as one archive.
 
     Memory is bounded by about twice (jobs + 1) chunks. Tables that others refer to come first, so
     that a reader of a pipe can insert rows as they arrive. Raises what the source, the archive
     and `write` raise; what has been written is then no archive, and the caller drops it.
+    `seen` is shown the rows of each chunk, from several threads.
     """
     started = monotonic()
-    export = _Export(snapshot, write, options, on_event)
+    export = _Export(snapshot, write, options, on_event, seen)
     for group in foreign_key_groups(snapshot.database.tables):
         export.run(group)
     return export.finish(started)
@@ -110,8 +117,16 @@ class _Task:
 class _Export:
     """One export under way; `_read` runs in several threads."""
 
-    def __init__(self, snapshot: Snapshot, write: Write, options: ExportOptions, on_event: OnEvent):
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        write: Write,
+        options: ExportOptions,
+        on_event: OnEvent,
+        seen: Seen | None,
+    ):
         self._snapshot = snapshot
+        self._seen = seen
         self._options = options
         self._on_event = on_event
         self._lock = threading.Lock()
@@ -179,6 +194,8 @@ class _Export:
         self._close_partition(task.table.name)
 
     def _append(self, task: _Task, batches: list[pa.RecordBatch]) -> None:
+        if self._seen is not None:
+            self._seen(task.table.name, batches)
         encoded = encode_chunk(
             task.table, batches, compression_level=self._options.compression_level
         )

@@ -17,7 +17,7 @@ from dbsync.errors import UsageError
 from dbsync.model.schema import Database, Table
 from dbsync.model.selection import Selection
 from dbsync.pipeline.comparing.digests import RangeDigests
-from dbsync.pipeline.comparing.match import Counterparts, counterparts
+from dbsync.pipeline.comparing.match import matched_snapshot
 from dbsync.pipeline.comparing.narrow import digest_part
 from dbsync.pipeline.comparing.sides import ArchiveSide
 from dbsync.pipeline.comparing.tables import DatabaseTables, Expected, bins_for
@@ -60,10 +60,9 @@ def verify_against(
     indexes = [i for i, table in enumerate(archive.database.tables) if table.name in wanted]
     verification = _Verification(archive, frozenset(indexes), jobs, on_event)
     result = verification.run(place)
-    chosen = Counterparts.of(wanted)
-    with source.snapshot(chosen, include_schema=False) as snapshot:
+    names = [table.name for table in database.tables]
+    with matched_snapshot(source, names, schema) as (snapshot, found):
         there = snapshot.database
-        found = counterparts(there.tables, [t.name for t in database.tables], schema)
         tables = [archive.database.tables[index] for index in indexes]
         expected = [
             Expected(

@@ -6,36 +6,70 @@ not know: rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from glob import escape
 
+from dbsync.connectors.base import Snapshot, Source
 from dbsync.model.schema import Name, Table
 from dbsync.model.selection import Selection
 
 
 class Counterparts(Selection, frozen=True, kw_only=True):
-    """Selects the tables of a database that one of an archive may have become, and no others.
+    """Selects the tables of a database that some of an archive may have become, and no others.
 
     Unlike with other selections, a table that is not there is no mistake: it is a difference.
     """
 
-    names: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    """Qualified names, without case like the others."""
+    bare: frozenset[str] = frozenset()
+    """Names on engines without schemas."""
+    anywhere: frozenset[str] = frozenset()
+    """Names in whatever schema."""
 
     @classmethod
-    def of(cls, wanted: Iterable[Name]) -> Counterparts:
-        """Look for tables by their name, without schema or with it, whatever the case."""
+    def of(cls, wanted: Iterable[Name], *, anywhere: Iterable[Name] = ()) -> Counterparts:
+        """Look for tables under their own names; for those `anywhere` in every schema, too."""
         known = list(wanted)
-        names = {text.casefold() for name in known for text in (name.name, str(name))}
-        return cls(tables=tuple(escape(str(name)) for name in known), names=frozenset(names))
+        loose = [*anywhere, *(name for name in known if name.schema is None)]
+        return cls(
+            tables=tuple(escape(str(name)) for name in known),
+            whole=frozenset(str(name).casefold() for name in known),
+            bare=frozenset(name.name.casefold() for name in known),
+            anywhere=frozenset(name.name.casefold() for name in loose),
+        )
 
     def selects(self, name: Name) -> bool:
         """Say whether a table of the database may be one of those wanted."""
-        return name.name.casefold() in self.names or str(name).casefold() in self.names
+        bare = name.name.casefold()
+        if str(name).casefold() in self.whole or bare in self.anywhere:
+            return True
+        return name.schema is None and bare in self.bare
 
     def unmatched(self, names: Iterable[Name]) -> list[str]:
         """Miss nothing."""
         del names
         return []
+
+
+@contextmanager
+def matched_snapshot(
+    source: Source, wanted: Sequence[Name], schema: str | None
+) -> Generator[tuple[Snapshot, dict[Name, Table | None]]]:
+    """Open a snapshot of those tables only that `wanted` have become, and say which is which.
+
+    A name that its own schema does not have is looked for in the others, by a second snapshot.
+    """
+    with source.snapshot(Counterparts.of(wanted), include_schema=False) as snapshot:
+        found = counterparts(snapshot.database.tables, wanted, schema)
+        if all(found.values()) or not source.capabilities.schemas:
+            yield snapshot, found
+            return
+    missing = [name for name, table in found.items() if table is None]
+    chosen = Counterparts.of(wanted, anywhere=missing)
+    with source.snapshot(chosen, include_schema=False) as snapshot:
+        yield snapshot, counterparts(snapshot.database.tables, wanted, schema)
 
 
 def counterparts(

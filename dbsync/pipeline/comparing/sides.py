@@ -114,6 +114,7 @@ class ArchiveSide:
     """A table in an archive that can be read at random."""
 
     def __init__(self, archive: Archive, index: int):
+        """Take the table at position `index` of ``archive.database.tables``."""
         self._archive = archive
         self._index = index
         table = archive.database.tables[index]
