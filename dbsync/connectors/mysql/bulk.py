@@ -23,10 +23,10 @@ from dbsync.connectors.mysql.insert import statements
 from dbsync.errors import DbsyncError, LossError, TargetError
 
 _CHANGED = frozenset(
-    {1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1441, 1577, 1690, 4025, 4037, 4038}
+    {1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1416, 1441, 1577, 1690, 3140, 4037, 4038}
 )
-"""Warnings about a value: clamped, cut, not convertible, no NULL here, against a check."""
-_NOT_NULL = 1048
+"""A value was clamped, cut, or is none of its type; the last three: it is no JSON."""
+_CHECK, _NOT_NULL = 4025, 1048
 _TAKEN = frozenset({1022, 1062, 1169, 1586, 1859})
 _REFERENCE = frozenset({1216, 1452})
 
@@ -102,12 +102,27 @@ class Bulk:
         head = f"INSERT {ignore}INTO {table} ({listed}) VALUES"
         warned = 0
         for statement, rows in statements(head, columns, self._max_packet, doing):
-            stored = self.session.run(statement, doing)
-            found = self.session.rows("SHOW WARNINGS", doing)
-            warnings = [Warning(w["Level"], w["Code"], w["Message"]) for w in found]
+            stored = run_explained(self.session, statement, doing)
+            warnings = _warnings(self.session, doing)
             warned += len(warnings)
             if stored != rows or warned > odd:
                 raise _refused(warnings, len(warnings), rows - stored, doing)
+
+
+def run_explained(session: Session, statement: str, doing: str) -> int:
+    """Run a statement that inserts or updates; see `Bulk.send` for what is raised."""
+    try:
+        return session.run(statement, doing)
+    except TargetError as error:
+        if errno_of(error) not in _TAKEN | _REFERENCE | _CHANGED | {_CHECK}:
+            raise
+        warnings = _warnings(session, doing)
+        raise _refused(warnings, len(warnings), 1, doing) from error
+
+
+def _warnings(session: Session, doing: str) -> list[Warning]:
+    found = session.rows("SHOW WARNINGS", doing)
+    return [Warning(w["Level"], w["Code"], w["Message"]) for w in found]
 
 
 def load_statement(
@@ -134,36 +149,41 @@ def load_statement(
 
 
 def _refused(warnings: Iterable[Warning], count: int, missing: int, doing: str) -> DbsyncError:
-    """Make the error for what the server warned of; the first warning of each kind is quoted."""
+    """Make the error for what the server warned of, quoting its first warning of that kind."""
     first: dict[int, Warning] = {}
     numbers: dict[int, int] = {}
     for warning in warnings:
         first.setdefault(warning.code, warning)
         numbers[warning.code] = numbers.get(warning.code, 0) + 1
-    for codes, hint in (
-        (_TAKEN, "the rows are there already, or the archive's values are equal here: correct "
-                 "them, or import with --on-conflict update"),
-        (_REFERENCE, "the rows that they refer to are missing: load that table too"),
-    ):  # fmt: skip
+
+    def found(codes: frozenset[int]) -> str | None:
+        """Quote the first warning with one of these codes."""
         code = next((code for code in numbers if code in codes), None)
-        if code is not None:
-            rows = max(missing, 1)
-            noun = "row was" if rows == 1 else "rows were"
-            return TargetError(
-                f"{doing} failed: {rows} {noun} refused: {first[code].message} [{code}]", hint=hint
-            )
-    code = next((code for code in numbers if code in _CHANGED), None)
-    if code == _NOT_NULL:
+        return None if code is None else f"{first[code].message} [{code}]"
+
+    rows = "1 row was" if missing <= 1 else f"{missing} rows were"
+    if said := found(_TAKEN):
         return TargetError(
-            f"{doing} failed: {numbers[code]} NULL: {first[code].message} [{code}]",
-            hint="drop NOT NULL, or correct the rows",
+            f"{doing} failed: {rows} refused: {said}",
+            hint="the rows are there already, or the archive's values are equal here: correct "
+            "them, or import with --on-conflict update",
         )
-    if code is not None:
-        noun = "value does" if numbers[code] == 1 else "values do"
+    if said := found(_REFERENCE):
+        return TargetError(
+            f"{doing} failed: {rows} refused: {said}",
+            hint="the rows that they refer to are missing: load that table too",
+        )
+    if said := found(_CHANGED):
+        number = sum(n for code, n in numbers.items() if code in _CHANGED)
         return LossError(
-            f"{doing}: {numbers[code]} {noun} not fit: {first[code].message} [{code}]",
+            f"{doing}: {number} {'value does' if number == 1 else 'values do'} not fit: {said}",
             hint="widen the column on the target, or correct the values; nothing of this chunk "
             "is written",
+        )
+    if said := found(frozenset({_CHECK, _NOT_NULL})):
+        return TargetError(
+            f"{doing} failed: {rows} refused: {said}",
+            hint="correct the rows, or drop the constraint on the target",
         )
     said = "; ".join(f"{w.message} [{w.code}]" for w in first.values())
     return TargetError(

@@ -206,8 +206,8 @@ def _floats(values: pa.Array, held: Capacity, column: str, table: str) -> None:
 
 def _refuse_negative(values: pa.Array, held: Capacity, column: str, table: str) -> None:
     if held.unsigned:
-        zero = pa.scalar(0).cast(values.type)
-        _refuse(values, pc.less(values, zero), column, table, "negative in an UNSIGNED column")
+        negative = pc.less(pc.sign(values), 0)
+        _refuse(values, negative, column, table, "negative in an UNSIGNED column")
 
 
 def _decimals(values: pa.Array, held: Capacity, column: str, table: str) -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dbsync.connectors.mysql.address import Address, parse_url, tls_context
-from dbsync.connectors.mysql.failures import translate
+from dbsync.connectors.mysql.address import Address, parse_url
+from dbsync.connectors.mysql.driver import connect
+from dbsync.connectors.mysql.failures import connection_failure, translate
 from dbsync.connectors.mysql.flavour import Flavour, flavour_of
-from dbsync.connectors.mysql.infile import Loaded, send_file
+from dbsync.connectors.mysql.infile import File, Loaded
 from dbsync.connectors.mysql.rows import Rows
 from dbsync.errors import DatabaseError, TargetError
 
@@ -53,10 +55,11 @@ SETTINGS: dict[str, str] = {
 }
 """Pinned on every session; a setting that the server does not have is left out."""
 
-CONNECT_TIMEOUT_S = 15
 _KILL_TIMEOUT_S = 5
-_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-_READ_TIMEOUT_S, _SEND_TIMEOUT_S = 60, 3600
+_UNREADABLE = (RuntimeError, AssertionError, IndexError, UnicodeDecodeError, struct.error)
+"""What the driver raises for an answer that it does not expect, a request for a file included."""
+
+_SWITCHES = {"ON": "1", "OFF": "0"}
 
 
 def quote_name(*parts: str | None) -> str:
@@ -91,36 +94,52 @@ def open_session(
 class Session:
     """One connection, used by one thread at a time; only `kill` may be called from others.
 
-    `flavour` is the server's kind, `database` the name of the current database as the server
-    spells it. After a lost connection, or an exception that is no driver's (such as an
-    interruption) inside a call, the session is closed and every later call fails.
+    `flavour` is the server's kind, `database` the current database's name as the server spells
+    it, `thread_id` the connection's number there. Once the connection is lost, or an exception
+    that is no driver's (an interruption) has left a call of `rows`, `run`, `load_data` or a step
+    of `stream`, the session is closed and every later call fails.
     """
 
     flavour: Flavour
     database: str
+    thread_id: int
 
     def __init__(self, address: Address, error: type[DatabaseError]) -> None:
         """Connect; use `open_session`, which also pins the settings."""
+        import pymysql
+
         self._address = address
         self._error = error
-        self._connection: Any = None
-        with self._translated(f"connecting to MySQL at {address}"):
-            self._connection = _connect(address, writes=issubclass(error, TargetError))
-        self._thread_id: int = self._connection.thread_id()
+        self._writes = issubclass(error, TargetError)
+        try:
+            self._connection = connect(address, files=self._writes)
+        except (pymysql.MySQLError, OSError, RuntimeError) as failure:
+            place = str(address)
+            raise connection_failure(failure, error, place, address.secrets) from failure
+        self.thread_id = self._connection.thread_id()
 
     def pin(self, settings: Mapping[str, str]) -> None:
         """Set the session's variables, as `open_session` says."""
         doing = "preparing the session"
-        about = self.rows("SELECT VERSION() AS version, DATABASE() AS name", doing)[0]
+        about = self.rows(
+            "SELECT VERSION() AS version, DATABASE() AS name, CONNECTION_ID() AS number", doing
+        )[0]
         self.flavour = flavour_of(about["version"])
         self.database = about["name"]
-        dates = ",ALLOW_INVALID_DATES" if issubclass(self._error, TargetError) else ""
-        wanted = {"sql_mode": SQL_MODE + dates, **SETTINGS, **self.flavour.settings, **settings}
+        self.thread_id = about["number"]
+        mode = SQL_MODE + (",ALLOW_INVALID_DATES" if self._writes else "")
+        wanted = {"sql_mode": mode, **SETTINGS, **self.flavour.settings, **settings}
         names = ", ".join(quote_literal(name) for name in wanted)
-        known = self.rows(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})", doing)
-        present = {row["Variable_name"].lower() for row in known}
-        pairs = [f"SESSION {k} = {_setting(v)}" for k, v in wanted.items() if k.lower() in present]
-        self.run(f"SET {', '.join(pairs)}", doing)
+        shown = self.rows(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})", doing)
+        present = {row["Variable_name"].lower(): row["Value"] for row in shown}
+        # What has its value already is left alone: some settings need a right to be set.
+        pairs = [
+            f"SESSION {name} = {_setting(value)}"
+            for name, value in wanted.items()
+            if name in present and _SWITCHES.get(present[name], present[name]) != value
+        ]
+        if pairs:
+            self.run(f"SET {', '.join(pairs)}", doing)
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", doing)
 
     def rows(self, sql: str, doing: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
@@ -128,7 +147,8 @@ class Session:
 
         Whole numbers come as int, DECIMAL as Decimal, FLOAT and DOUBLE as float, binary columns
         as bytes and everything else, dates too, as str. With `parameters` the query holds ``%s``
-        for each, and ``%%`` for every percent sign. Raises the session's error.
+        for each, and ``%%`` for every percent sign. `doing` completes the message of a failure,
+        which is the session's error.
         """
         with self._translated(doing):
             self._connection.query(self._text(sql, parameters))
@@ -141,10 +161,9 @@ class Session:
         found = self.rows(sql, doing, parameters)
         return next(iter(found[0].values())) if found else None
 
-    def run(self, sql: str | bytes, doing: str, parameters: Sequence[object] = ()) -> int:
+    def run(self, sql: str, doing: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement and return how many rows it affected; see `rows` for parameters.
 
-        Bytes are sent as they are, for a session that says that they are no UTF-8.
         An UPDATE counts the rows that its condition matched, changed or not.
         """
         with self._translated(doing):
@@ -155,9 +174,10 @@ class Session:
     ) -> Iterator[list[pa.BinaryArray]]:
         """Yield the rows of a query in batches: one array of raw values per column, NULL as null.
 
-        `started` is called once the query runs, so when its tables are open. Closing the
-        iterator before its end cancels the query, and the session may be used on. Until the
-        iterator is exhausted or closed nothing else may run on this session.
+        A batch comes from about 2 MiB, or is one larger row. `started` is called once the query
+        runs, so when its tables are open. Until the iterator is exhausted or closed, nothing else
+        may run on this session. Closing it early cancels the query; the session, with its
+        transaction, can be used on unless the connection was lost meanwhile.
         """
         rows: Rows | None = None
         try:
@@ -178,113 +198,87 @@ class Session:
     def load_data(
         self, sql: str, data: Iterable[bytes | memoryview | pa.Buffer], doing: str
     ) -> Loaded:
-        """Run a LOAD DATA LOCAL statement and give `data` as the file, whatever file it names."""
+        """Run a LOAD DATA LOCAL statement with the bytes of `data` as its file.
+
+        The file's name in the statement, and the one that the server asks for, mean nothing. The
+        server skips rows and changes values without an error: look at the result. Where `data`
+        raises, the session is closed, which undoes the statement and its transaction, and the
+        exception goes on as it is.
+        """
         with self._translated(doing):
-            affected, message, count = send_file(self._connection, sql, data)
+            file = File(self._connection, sql)
+        try:
+            for piece in data:
+                with self._translated(doing):
+                    file.write(piece)
+        except BaseException:
+            self._connection._force_close()
+            raise
+        with self._translated(doing):
+            affected, sentence, count = file.finish()
         warnings = self.rows("SHOW WARNINGS", doing) if count else []
-        return Loaded.of(affected, message, count, warnings)
+        return Loaded.of(affected, sentence, count, warnings)
 
     def kill(self) -> None:
-        """End the statement that runs, from another thread; it then fails with error 1317."""
+        """End the statement that runs, from any thread; it fails with error 1317.
+
+        Where the server takes no second connection to say so, this one is cut instead. Does
+        nothing where no statement runs.
+        """
         try:
-            other = _connect(self._address, writes=False, timeout_s=_KILL_TIMEOUT_S)
-        except Exception:
-            self._shut()
-            return
-        with contextlib.suppress(Exception):
-            other.query(f"KILL QUERY {self._thread_id:d}")
+            other = connect(self._address, files=False, timeout_s=_KILL_TIMEOUT_S)
+            other.query(f"KILL QUERY {self.thread_id:d}")
             other.close()
+        except Exception:  # whatever it was, the statement must end
+            sock = self._connection._sock
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    # Not the method of an encrypted socket, which another thread is reading.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection, undoing what is not committed; may be repeated."""
-        connection = self._connection
-        if connection is not None and not connection._closed:
-            with contextlib.suppress(Exception):
-                connection.close()
+        import pymysql
 
-    def _text(self, sql: str | bytes, parameters: Sequence[object]) -> str | bytes:
+        with contextlib.suppress(pymysql.MySQLError):  # it is closed already
+            self._connection.close()
+
+    def _text(self, sql: str, parameters: Sequence[object]) -> str:
         if not parameters:
             return sql
         return self._connection.cursor().mogrify(sql, tuple(parameters))
 
     def _cancel(self, rows: Rows) -> None:
+        """End a query whose rows are not wanted any more, and read what is under way."""
         import pymysql
 
+        if self._connection._sock is None:
+            return
         self.kill()
-        try:
+        # The first takes the error of the query; the second that of a kill which came too late.
+        with contextlib.suppress(pymysql.MySQLError):
             rows.drain()
-        except pymysql.MySQLError:
-            if self._connection._sock is None:
-                self.close()
-
-    def _shut(self) -> None:
-        sock = self._connection._sock
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with contextlib.suppress(pymysql.MySQLError):
+            self._connection.query("DO 0")
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Generator[None, None, None]:
+        """Make the session's error of a driver's; close the session where its state is unknown."""
         import pymysql
 
         try:
             yield
-        except (pymysql.MySQLError, OSError, RuntimeError) as failure:
+        except (pymysql.MySQLError, OSError) as failure:
             secrets = self._address.secrets
             raise translate(failure, self._error, doing, secrets=secrets) from failure
-
-
-def _connect(address: Address, *, writes: bool, timeout_s: int = CONNECT_TIMEOUT_S) -> Any:
-    import pymysql
-    from pymysql.constants import CLIENT
-
-    flags = CLIENT.FOUND_ROWS | (CLIENT.LOCAL_FILES if writes else 0)
-    context = tls_context(address)
-    connection: Any = pymysql.Connection(
-        host=address.host,
-        port=address.port,
-        unix_socket=address.socket,
-        user=address.user,
-        password=address.password.encode(),
-        database=address.database,
-        charset="utf8mb4",
-        client_flag=flags,
-        autocommit=None,
-        connect_timeout=timeout_s,
-        read_timeout=timeout_s,
-        write_timeout=timeout_s,
-        conv=_conversions(),
-        program_name="dbsync",
-        ssl=context,
-        ssl_disabled=context is None,
-        defer_connect=True,
-    )
-    if address.ssl_mode == "preferred":
-        connection._ssl_required = False
-        connection.client_flag &= ~CLIENT.SSL
-    connection.connect()
-    connection._read_timeout = connection._write_timeout = None
-    if not address.socket:
-        sock = connection._sock
-        for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            seconds = _SEND_TIMEOUT_S if writes else _READ_TIMEOUT_S
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
-    return connection
-
-
-def _conversions() -> dict[Any, Any]:
-    from pymysql.constants import FIELD_TYPE
-    from pymysql.converters import decoders, encoders
-
-    numbers = (
-        FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG,
-        FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR, FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE,
-        FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL,
-    )  # fmt: skip
-    return {**encoders, **{kind: decoders[kind] for kind in numbers}}
+        except _UNREADABLE as failure:
+            self._connection._force_close()
+            raise self._error(f"{doing} failed: the server's answer cannot be read") from failure
+        except BaseException:
+            # Interrupted between two bytes of an answer. What runs on the server would go on.
+            self.kill()
+            self._connection._force_close()
+            raise
 
 
 def _setting(value: str) -> str:

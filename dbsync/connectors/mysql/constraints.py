@@ -88,7 +88,8 @@ def is_unique_key(index: RawIndex) -> bool:
 
 def read_indexes(table: Narrowed, shown: Shown | None) -> tuple[Index, ...]:
     """Give all other indexes; `shown` has the text of those that are not portable."""
-    definitions = shown.indexes if shown is not None else {}
+    special = any(not index.plain for index in table.raw.indexes)
+    definitions = shown.indexes if shown is not None and special else {}
     indexes: list[Index] = []
     for index in table.raw.indexes:
         if index.name == "PRIMARY" or is_unique_key(index):

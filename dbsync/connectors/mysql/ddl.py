@@ -8,6 +8,7 @@ Must not know: how steps are run, native objects of an archive (`replay`), how t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -16,7 +17,7 @@ from dbsync.connectors.mysql.definitions import Definition, define
 from dbsync.connectors.mysql.naming import FreeNames, folded
 from dbsync.connectors.mysql.references import possible_reference
 from dbsync.connectors.mysql.steps import Made, SchemaSteps, Step
-from dbsync.model.schema import Database, ForeignKey, Loss, Name, NativeObject, Sequence, Table
+from dbsync.model.schema import Database, ForeignKey, Loss, Name, Sequence, Table
 
 _NOT_OBJECTS = ("SCHEMA", "COMMENT", "ENCODING", "STDSTRINGS", "INDEX")
 """Kinds of native objects whose meaning is carried or reported elsewhere."""
@@ -73,22 +74,16 @@ class _Portable:
             self._losses += made.losses
             tables.append(_table_step(table, target, made))
             if made.keys:
-                indexes.append(
-                    _alter_step("indexes", "indexes", table, target, made.keys, list(made.keys))
-                )
-        for table in self._tables:
-            added = definitions[table.name].references
-            if added:
-                target = self._create[table.name]
-                references.append(
-                    _alter_step("foreign_keys", "foreign keys", table, target, added, list(added))
-                )
+                indexes.append(_alter_step("indexes", table, target, made.keys))
+            if made.references:
+                references.append(_alter_step("foreign keys", table, target, made.references))
         sequences = self._sequences()
         self._losses += self._native_losses()
         return SchemaSteps(
             before=(*sequences, *tables),
             keys=(*indexes, *references),
             losses=tuple(self._losses),
+            faithful=frozenset(name for name, made in definitions.items() if made.faithful),
         )
 
     def _lose(self, what: str, reason: str) -> None:
@@ -161,20 +156,17 @@ class _Portable:
             for c in t.columns
             if c.type.name == "enum"
         }
+        reason = f"{self._flavour.label} does not understand it"
+        if self._database.engine == "mysql":
+            reason = "only native DDL carries it"
         return [
-            Loss(object=f"{item.kind.lower()} {item.name}", reason=self._why(item))
+            Loss(object=f"{item.kind.lower()} {item.name}", reason=reason)
             for item in self._database.native
             if item.covers is None
             and item.kind.upper() not in _NOT_OBJECTS
             and not (item.kind.upper() == "TYPE" and item.name.name.lower() in enums)
             and (item.table is None or item.table in self._create)
         ]
-
-    def _why(self, item: NativeObject) -> str:
-        del item
-        if self._database.engine == "mysql":
-            return "only native DDL carries it"
-        return f"{self._flavour.label} does not understand it"
 
 
 def _constraint_names(session: Session, made: set[str]) -> dict[str, list[str]]:
@@ -202,18 +194,14 @@ def _table_step(table: Table, target: Name, made: Definition) -> Step:
 
 
 def _alter_step(
-    stage: str, kind: str, table: Table, target: Name, clauses: Mapping[str, str], names: list[str]
+    kind: Literal["indexes", "foreign keys"], table: Table, target: Name, clauses: Mapping[str, str]
 ) -> Step:
     listed = ", ".join(f"ADD {clause}" for clause in clauses.values())
     return Step(
-        stage="indexes" if stage == "indexes" else "foreign_keys",
-        label=f"{kind} {', '.join(names)} of table {target.name}",
+        stage="indexes" if kind == "indexes" else "foreign_keys",
+        label=f"{kind} {', '.join(clauses)} of table {target.name}",
         sql=f"ALTER TABLE {quote_name(target.name)} {listed}",
-        made=Made(
-            kind="indexes" if kind == "indexes" else "foreign keys",
-            names=tuple(names),
-            table=target.name,
-        ),
+        made=Made(kind=kind, names=tuple(clauses), table=target.name),
         source=table.name,
     )
 

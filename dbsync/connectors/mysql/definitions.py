@@ -64,6 +64,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, str]
     references: dict[str, str]
     losses: tuple[Loss, ...]
+    faithful: bool
+    """Every column has the very type that it had."""
 
 
 def define(
@@ -122,8 +124,7 @@ class _Builder:
         keys: dict[str, str] = {}
         references: dict[str, str] = {}
         uniques = {
-            f"unique constraint {k.name} of table {table.name}": k.name or ""
-            for k in table.uniques
+            f"unique constraint {k.name} of table {table.name}": k.name or "" for k in table.uniques
         }
         for statement in made.rest:
             if statement.kind == "index":
@@ -140,6 +141,8 @@ class _Builder:
             keys=keys,
             references=references,
             losses=(*self._losses, *made.losses),
+            faithful=self._native
+            and all(self._type_text(c)[0] == c.native_type for c in self._table.columns),
         )
 
     def _lose(self, what: str, reason: str, *, changed: bool = False) -> None:
@@ -217,8 +220,8 @@ class _Builder:
             if value.startswith("\0"):
                 return self._function(column, value[1:], known)
             original = self._originals[column.name]
-            room = self._room.get(column.name)
-            return literal_default(original, value, self._flavour, key_bytes=room)
+            text = self._type_text(column)[0]
+            return literal_default(original, value, self._flavour, type_name=text)
 
         return Rules(
             dialect=_dialect(),

@@ -66,7 +66,7 @@ FILE = Escape({b"\\": b"\\", b"\t": b"t", b"\n": b"n", b"\r": b"r", b"\0": b"0"}
 
 def escaped(text: pa.StringArray, escape: Escape) -> pa.StringArray:
     """Put backslashes into text where they are needed; what needs none is returned as it is."""
-    text = fresh(text)
+    text = _compact(text)
     validity, offsets, data = text.buffers()
     if len(text) == 0 or data is None or data.size == 0:
         return text
@@ -85,7 +85,7 @@ def escaped(text: pa.StringArray, escape: Escape) -> pa.StringArray:
 
 def hexadecimal(values: pa.Array) -> pa.StringArray:
     """Write bytes as upper-case hexadecimal digits, two for each."""
-    values = fresh(values)
+    values = _compact(values)
     if pa.types.is_fixed_size_binary(values.type):
         width: int = values.type.byte_width
         validity, data = values.buffers()
@@ -103,6 +103,15 @@ def hexadecimal(values: pa.Array) -> pa.StringArray:
 
 
 _NONE = np.zeros(1, np.int32)
+
+
+def _compact(values: pa.Array) -> pa.Array:
+    """Return the same values in an array whose buffers start at its first value."""
+    if values.offset:
+        return fresh(values)
+    if pa.types.is_fixed_size_binary(values.type) or len(values) == 0:
+        return values
+    return fresh(values) if np.frombuffer(values.buffers()[1], np.int32)[0] else values
 
 
 def lines(columns: Sequence[tuple[pa.Array, Form]]) -> Iterator[pa.Buffer]:
@@ -149,7 +158,7 @@ def row_bytes(columns: Sequence[tuple[pa.Array, Form]]) -> NDArray[np.int64]:
 
 def joined(rows: pa.StringArray) -> pa.Buffer:
     """Give the bytes of all rows, one after another, without a copy."""
-    rows = fresh(rows) if rows.offset else rows
+    rows = _compact(rows)
     data = rows.buffers()[2]
     used = int(np.frombuffer(rows.buffers()[1], np.int32)[len(rows)])
     return data.slice(0, used)

@@ -19,6 +19,7 @@ from dbsync.connectors.mysql.information import (
     RawTable,
     Within,
     ignores_case,
+    read_foreign_keys,
     read_information,
     within_database,
 )
@@ -146,20 +147,25 @@ def read_tables(session: Session, names: Iterable[Name]) -> dict[Name, TargetTab
     wanted = list(names)
     if not wanted:
         return {}
-    raws = read_information(session, references=True).tables
-    spelled = _spellings(session, raws)
-    asked = {name: spelled[name.name] for name in wanted if name.name in spelled}
-    if ignores_case(session):
-        asked |= {n: spelled[n.name.lower()] for n in wanted if n.name.lower() in spelled}
+    folds = ignores_case(session)
+    raws = read_information(session, {name.name for name in wanted}).tables
+    spelled = {raw.lower() if folds else raw: raw for raw in raws}
+    asked = {
+        name: spelled[key]
+        for name in wanted
+        if (key := name.name.lower() if folds else name.name) in spelled
+    }
     chosen = set(asked.values())
     engines = _transactional(session)
-    triggers = _triggers(session, within_database(session))
-    own = {name: _foreign_keys(raw, session.database) for name, raw in raws.items()}
+    triggers = _triggers(session, within_database(session, chosen))
+    own: dict[str, tuple[TargetForeignKey, ...]] = {}
     referring: dict[str, list[TargetForeignKey]] = defaultdict(list)
-    for keys in own.values():
-        for key in keys:
+    for owner, keys in read_foreign_keys(session).items():
+        own[owner] = tuple(_foreign_key(owner, key, session.database) for key in keys)
+        for key in own[owner]:
             if key.schema is None:
-                referring[spelled.get(key.referred, key.referred)].append(key)
+                referred = key.referred.lower() if folds else key.referred
+                referring[spelled.get(referred, referred)].append(key)
     empty = _empty(session, [raws[name] for name in sorted(chosen)])
     tables = {
         name: TargetTable(
@@ -169,7 +175,7 @@ def read_tables(session: Session, names: Iterable[Name]) -> dict[Name, TargetTab
             transactional=(raws[name].engine or "").upper() in engines,
             columns=tuple(_column(column, session) for column in raws[name].columns),
             unique_keys=_unique_keys(raws[name]),
-            foreign_keys=own[name],
+            foreign_keys=own.get(name, ()),
             referenced_by=tuple(referring[name]),
             triggers=tuple(triggers[name]),
             row_count_is_zero=empty[name],
@@ -179,11 +185,6 @@ def read_tables(session: Session, names: Iterable[Name]) -> dict[Name, TargetTab
         for name in chosen
     }
     return {name: tables[real] for name, real in asked.items()}
-
-
-def _spellings(session: Session, raws: dict[str, RawTable]) -> dict[str, str]:
-    exact = {name: name for name in raws}
-    return {**{n.lower(): n for n in raws}, **exact} if ignores_case(session) else exact
 
 
 def _column(column: RawColumn, session: Session) -> TargetColumn:
@@ -216,20 +217,17 @@ def _unique_key(index: RawIndex) -> UniqueKey:
     )
 
 
-def _foreign_keys(raw: RawTable, database: str) -> tuple[TargetForeignKey, ...]:
-    def convert(key: RawForeignKey) -> TargetForeignKey:
-        return TargetForeignKey(
-            name=key.name,
-            table=raw.name,
-            columns=key.columns,
-            schema=None if key.schema == database else key.schema,
-            referred=key.table,
-            referred_columns=key.referred_columns,
-            on_update=key.on_update,
-            on_delete=key.on_delete,
-        )
-
-    return tuple(convert(key) for key in raw.foreign_keys)
+def _foreign_key(owner: str, key: RawForeignKey, database: str) -> TargetForeignKey:
+    return TargetForeignKey(
+        name=key.name,
+        table=owner,
+        columns=key.columns,
+        schema=None if key.schema == database else key.schema,
+        referred=key.table,
+        referred_columns=key.referred_columns,
+        on_update=key.on_update,
+        on_delete=key.on_delete,
+    )
 
 
 def _transactional(session: Session) -> set[str]:
@@ -245,7 +243,7 @@ def _triggers(session: Session, within: Within) -> dict[str, list[TargetTrigger]
     for row in session.rows(
         "SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS owner, ACTION_TIMING AS timing,"
         " EVENT_MANIPULATION AS event FROM information_schema.TRIGGERS"
-        f" WHERE {within('TRIGGER_SCHEMA')}"
+        f" WHERE {within('TRIGGER_SCHEMA', 'EVENT_OBJECT_TABLE')}"
         " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
         "reading triggers",
     ):

@@ -99,9 +99,11 @@ class _Choice:
     def add_table(self, name: Name, definition: Shown, *, covers: str | None) -> None:
         """Take a table without the foreign keys to tables that are left out."""
         text = self._without_lost_keys(definition)
-        needs = self._references(tokenize(str(text)), routines=False)
         # Tables need each other by foreign keys only, which are not checked while they are made.
-        sequences = {key for key in needs if key.startswith("sequence ")}
+        sequences: set[str] = set()
+        if "val(" in str(text):
+            needs = self._references(tokenize(str(text)), routines=False)
+            sequences = {key for key in needs if key.startswith("sequence ")}
         self._take_helpers(sequences)
         self._objects[f"table {name.name}"] = NativeObject(
             kind="TABLE",

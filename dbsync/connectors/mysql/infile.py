@@ -7,13 +7,18 @@ know: the rows, or how they are spelled.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from dbsync.connectors.mysql.rows import broken
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+PACKET_BYTES = 64 << 10
+"""Far below any max_allowed_packet; larger ones are no faster."""
 
 
 class Warning(msgspec.Struct, frozen=True):
@@ -50,21 +55,34 @@ class Loaded(msgspec.Struct, frozen=True):
         return cls(records, deleted, skipped, affected, max(count, warned), lines)
 
 
-def send_file(
-    connection: Any, sql: str, data: Iterable[bytes | memoryview | pa.Buffer]
-) -> tuple[int, str, int]:
-    """Run `sql` and send `data`; return affected rows, the server's sentence, and its warnings."""
-    from pymysql.constants import COMMAND
-    from pymysql.protocol import OKPacketWrapper
+class File:
+    """The file of one LOAD DATA LOCAL statement, written from here.
 
-    connection._execute_command(COMMAND.COM_QUERY, sql)
-    packet = connection._read_packet()
-    if not packet.is_load_local_packet():
-        raise RuntimeError("the statement did not ask for a file")
-    for piece in data:
+    Until `finish` has returned, the only sound way to stop is to close the connection: the server
+    takes every other end for the end of the file. Everything raises the driver's errors.
+    """
+
+    def __init__(self, connection: Any, sql: str) -> None:
+        """Run the statement until the server asks for its file, whatever name it gives."""
+        from pymysql.constants import COMMAND
+
+        self._connection = connection
+        connection._execute_command(COMMAND.COM_QUERY, sql)
+        if not connection._read_packet().is_load_local_packet():
+            raise broken(connection, "the statement does not read a file")
+
+    def write(self, piece: bytes | memoryview | pa.Buffer) -> None:
+        """Send some bytes, of any number."""
         view = memoryview(piece).cast("B")
-        for start in range(0, len(view), 1 << 20):
-            connection.write_packet(bytes(view[start : start + (1 << 20)]))
-    connection.write_packet(b"")
-    done: Any = OKPacketWrapper(connection._read_packet())
-    return done.affected_rows, done.message.decode(errors="replace"), done.warning_count
+        # An empty packet would end the file.
+        for start in range(0, len(view), PACKET_BYTES):
+            self._connection.write_packet(view[start : start + PACKET_BYTES].tobytes())
+
+    def finish(self) -> tuple[int, str, int]:
+        """End the file; return affected rows, the server's sentence, the number of warnings."""
+        from pymysql.protocol import OKPacketWrapper
+
+        self._connection.write_packet(b"")
+        done: Any = OKPacketWrapper(self._connection._read_packet())
+        self._connection.server_status = done.server_status
+        return done.affected_rows, done.message.decode(errors="replace"), done.warning_count

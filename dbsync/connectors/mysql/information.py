@@ -12,8 +12,8 @@ https://dev.mysql.com/doc/refman/8.0/en/information-schema.html.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Protocol
 
 import msgspec
 
@@ -107,8 +107,6 @@ class RawTable(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     columns: tuple[RawColumn, ...] = ()
     indexes: tuple[RawIndex, ...] = ()
-    foreign_keys: tuple[RawForeignKey, ...] = ()
-    """Empty unless they were asked for."""
 
     @property
     def primary_key(self) -> RawIndex | None:
@@ -117,14 +115,19 @@ class RawTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Information(msgspec.Struct, frozen=True, kw_only=True):
-    """All tables, views and sequences of one database, by name."""
+    """Tables, views and sequences of one database, by name."""
 
     database: str
     tables: dict[str, RawTable]
 
 
-Within = Callable[[str], str]
-"""Writes the condition that a column names the session's database."""
+class Within(Protocol):
+    """Writes the condition that `schema` names the session's database, and `table` a table that
+    is wanted."""
+
+    def __call__(self, schema: str, table: str | None = None) -> str:
+        """Write it; `schema` and `table` are columns of information_schema."""
+        ...
 
 
 def ignores_case(session: Session) -> bool:
@@ -132,34 +135,38 @@ def ignores_case(session: Session) -> bool:
     return int(session.value("SELECT @@lower_case_table_names", "reading settings")) != 0
 
 
-def within_database(session: Session) -> Within:
-    """Make the condition that keeps to the session's database, with case where case counts."""
+def within_database(session: Session, only: Collection[str] | None = None) -> Within:
+    """Make the condition that keeps to the session's database, with case where case counts.
+
+    `only` names the tables that are wanted, in any case; None for all. A server that has to open
+    tables to answer opens no others.
+    """
     literal = quote_literal(session.database)
     folds = ignores_case(session)
+    listed = None if only is None else ", ".join(quote_literal(name) for name in sorted(only))
 
-    def condition(column: str) -> str:
-        text = f"{column} = {literal}"
-        exact = f"CAST({column} AS BINARY) = CAST({literal} AS BINARY)"
-        return text if folds else f"{text} AND {exact}"
+    def condition(schema: str, table: str | None = None) -> str:
+        parts = [f"{schema} = {literal}"]
+        if not folds:
+            parts.append(f"CAST({schema} AS BINARY) = CAST({literal} AS BINARY)")
+        if listed is not None and table is not None:
+            parts.append(f"{table} IN ({listed or 'NULL'})")
+        return " AND ".join(parts)
 
     return condition
 
 
-def read_information(session: Session, *, references: bool = False) -> Information:
-    """Read everything of the session's database; foreign keys only on demand.
-
-    Their actions are hidden from users who may only read; SHOW CREATE TABLE has them always.
-    """
-    within = within_database(session)
+def read_information(session: Session, only: Collection[str] | None = None) -> Information:
+    """Read what the session's database has, or what it has under the names in `only`."""
+    within = within_database(session, only)
     columns = _columns(session, within)
     indexes = _indexes(session, within)
-    foreign_keys = _foreign_keys(session, within) if references else {}
     tables: dict[str, RawTable] = {}
     for row in session.rows(
         "SELECT TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine, TABLE_ROWS AS table_rows,"
         " DATA_LENGTH AS data_bytes, AUTO_INCREMENT AS auto_increment,"
         " TABLE_COLLATION AS table_collation, CREATE_OPTIONS AS options, TABLE_COMMENT AS remark"
-        f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA')}"
+        f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
         " AND TABLE_TYPE NOT LIKE '%TEMPORARY%' ORDER BY TABLE_NAME",
         "reading the list of tables",
     ):
@@ -176,7 +183,6 @@ def read_information(session: Session, *, references: bool = False) -> Informati
             comment=row["remark"] or "",
             columns=tuple(columns.get(name, ())),
             indexes=tuple(indexes.get(name, ())),
-            foreign_keys=tuple(foreign_keys.get(name, ())),
         )
     return Information(database=session.database, tables=tables)
 
@@ -191,7 +197,7 @@ def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
         " NUMERIC_SCALE AS number_scale, DATETIME_PRECISION AS datetime_precision,"
         " CHARACTER_SET_NAME AS charset, COLLATION_NAME AS column_collation, EXTRA AS extra,"
         " GENERATION_EXPRESSION AS generation, COLUMN_COMMENT AS remark, PRIVILEGES AS rights"
-        f" FROM information_schema.COLUMNS WHERE {within('TABLE_SCHEMA')}"
+        f" FROM information_schema.COLUMNS WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
         " ORDER BY TABLE_NAME, ORDINAL_POSITION",
         "reading columns",
     ):
@@ -239,7 +245,7 @@ def _json_columns(session: Session, within: Within) -> set[tuple[str, str]]:
     rows = session.rows(
         "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, CHECK_CLAUSE AS clause"
         " FROM information_schema.CHECK_CONSTRAINTS"
-        f" WHERE {within('CONSTRAINT_SCHEMA')} AND LEVEL = 'Column'",
+        f" WHERE {within('CONSTRAINT_SCHEMA', 'TABLE_NAME')} AND LEVEL = 'Column'",
         "reading which columns hold JSON",
     )
     return {(r["owner"], r["name"]) for r in rows if r["clause"] == json_check(r["name"])}
@@ -257,7 +263,7 @@ def _indexes(session: Session, within: Within) -> dict[str, list[RawIndex]]:
         "SELECT TABLE_NAME AS owner, INDEX_NAME AS name, NON_UNIQUE AS repeats,"
         " INDEX_TYPE AS kind, COLUMN_NAME AS column_name, SUB_PART AS prefix,"
         f" COLLATION AS direction, {session.flavour.index_expression} AS part, NULLABLE AS nullable"
-        f" FROM information_schema.STATISTICS WHERE {within('TABLE_SCHEMA')}"
+        f" FROM information_schema.STATISTICS WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
         " ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
         "reading indexes",
     ):
@@ -281,12 +287,17 @@ def _indexes(session: Session, within: Within) -> dict[str, list[RawIndex]]:
     return found
 
 
-def _foreign_keys(session: Session, within: Within) -> dict[str, list[RawForeignKey]]:
+def read_foreign_keys(session: Session) -> dict[str, list[RawForeignKey]]:
+    """Read the foreign keys of all tables of the database, by table.
+
+    Their actions are hidden from users who may only read; SHOW CREATE TABLE has them always.
+    """
+    within = within_database(session)
     rules: dict[tuple[str, str], tuple[str, str]] = {}
     for row in session.rows(
         "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, UPDATE_RULE AS on_update,"
         " DELETE_RULE AS on_delete FROM information_schema.REFERENTIAL_CONSTRAINTS"
-        f" WHERE {within('CONSTRAINT_SCHEMA')}",
+        f" WHERE {within('CONSTRAINT_SCHEMA', 'TABLE_NAME')}",
         "reading foreign keys",
     ):
         rules[row["owner"], row["name"]] = (row["on_update"], row["on_delete"])
@@ -295,7 +306,7 @@ def _foreign_keys(session: Session, within: Within) -> dict[str, list[RawForeign
         "SELECT TABLE_NAME AS owner, CONSTRAINT_NAME AS name, COLUMN_NAME AS column_name,"
         " REFERENCED_TABLE_SCHEMA AS referred_schema, REFERENCED_TABLE_NAME AS referred,"
         " REFERENCED_COLUMN_NAME AS referred_column FROM information_schema.KEY_COLUMN_USAGE"
-        f" WHERE {within('TABLE_SCHEMA')} AND REFERENCED_TABLE_NAME IS NOT NULL"
+        f" WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')} AND REFERENCED_TABLE_NAME IS NOT NULL"
         " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
         "reading foreign keys",
     ):

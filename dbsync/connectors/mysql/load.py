@@ -31,7 +31,8 @@ from dbsync.connectors.mysql.lock import take_lock
 from dbsync.connectors.mysql.prepared import Prepared
 from dbsync.connectors.mysql.shared import ForeignKeyCheck, empty_tables
 from dbsync.connectors.mysql.steps import Made, Step, drop_statement, is_there, run_step
-from dbsync.connectors.mysql.write import MysqlWriter, OwnTransaction, SharedTransaction, Unit
+from dbsync.connectors.mysql.units import OwnTransaction, SharedTransaction, Unit
+from dbsync.connectors.mysql.write import MysqlWriter
 from dbsync.errors import ConflictError, DbsyncError, TargetError
 from dbsync.model.schema import Name
 
@@ -43,9 +44,7 @@ _PROVEN = "foreign keys of new tables"
 class MysqlLoad:
     """See `dbsync.connectors.base.Load`."""
 
-    def __init__(
-        self, address: Address, prepared: Prepared, replan: Callable[[Session], Prepared]
-    ):
+    def __init__(self, address: Address, prepared: Prepared, replan: Callable[[Session], Prepared]):
         self._replan = replan
         self._address = address
         self._prepared = prepared
@@ -144,7 +143,9 @@ class MysqlLoad:
         session.run("SET SESSION foreign_key_checks = 0", "preparing the session")
         session.run("START TRANSACTION", "beginning a transaction")
         self._shared = SharedTransaction(session)
-        emptied = [p.target for p in self._prepared.plan.tables if p.source.name in order.overwritten]
+        emptied = [
+            p.target for p in self._prepared.plan.tables if p.source.name in order.overwritten
+        ]
         self._check.remember(session, emptied)
         for name in emptied:
             yield "create", f"empty table {name}"

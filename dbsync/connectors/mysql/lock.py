@@ -46,4 +46,6 @@ def holds_lock(session: Session) -> bool:
 def is_locked(session: Session) -> bool:
     """Say whether an import into the session's database is running."""
     doing = "asking who holds the lock"
-    return session.value("SELECT IS_USED_LOCK(%s)", doing, (lock_name(session.database),)) is not None
+    return (
+        session.value("SELECT IS_USED_LOCK(%s)", doing, (lock_name(session.database),)) is not None
+    )

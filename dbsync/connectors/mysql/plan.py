@@ -7,6 +7,7 @@ what cannot work. Must not know: how it is carried out (`load`, `write`, `finali
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.mysql.connection import Session, quote_name
@@ -17,11 +18,13 @@ from dbsync.connectors.mysql.naming import target_names
 from dbsync.connectors.mysql.order import LoadOrder, order_tables
 from dbsync.connectors.mysql.prepared import Earlier, Prepared, read_earlier
 from dbsync.connectors.mysql.replay import native_steps
-from dbsync.connectors.mysql.rights import may_create, may_run, may_stage, refuse_read_only
 from dbsync.connectors.mysql.steps import SchemaSteps, Step
 from dbsync.connectors.mysql.tables import TablePlans
+from dbsync.connectors.mysql.target_rights import may_create, may_run, may_stage, refuse_read_only
 from dbsync.errors import TargetError, UsageError
 from dbsync.model.schema import Database, Loss, Name
+
+Guarantee = Literal["exactly_once", "single_transaction", "none"]
 
 
 class Planner:
@@ -122,7 +125,7 @@ class Planner:
                         hint=f"GRANT DELETE ON {target} to it",
                     )
         staged = any(p.mode != "insert" for p in plans if p.action != "skip")
-        if staged and not (may_stage(self._session) or may_create(self._session)):
+        if staged and not may_stage(self._session):
             raise TargetError(
                 "this user may not create temporary tables, through which these rows must go",
                 hint=f"GRANT CREATE TEMPORARY TABLES ON {quote_name(self._session.database)}.* "
@@ -131,7 +134,7 @@ class Planner:
 
     def _guarantee(
         self, plans: list[TablePlan], existing: Mapping[Name, TargetTable], *, ledger: bool
-    ) -> str:
+    ) -> Guarantee:
         loose = [
             (p.source.name, existing[p.source.name])
             for p in plans
@@ -186,4 +189,4 @@ class Planner:
 
 
 def _line(step: Step) -> str:
-    return f"{step.stage}: {step.label}"
+    return f"create {step.label}"

@@ -7,6 +7,7 @@ were off meanwhile. Must not know: how rows are written, who commits.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.existing import TargetForeignKey
@@ -66,7 +67,7 @@ def count_orphans(session: Session, key: TargetForeignKey) -> int:
 
 def _orphans(
     session: Session, key: TargetForeignKey, columns: str, limit: int | None
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     own = [f"c.{quote_name(name)}" for name in key.columns]
     given = " AND ".join(f"{name} IS NOT NULL" for name in own)
     equal = " AND ".join(

@@ -71,13 +71,15 @@ def read_shown(session: Session, raw: RawTable, changed: frozenset[str]) -> Show
     if text is None:
         return None
     columns = {column.name: column for column in raw.columns}
-    elements = tuple(
-        _true(element, columns[name].facts.column_type, columns[name].default)
-        if (name := element_column(element)) in changed
-        else element
-        for element in text.elements
-    )
-    text = msgspec.structs.replace(text, elements=elements)
+    elements = text.elements
+    if changed:
+        elements = tuple(
+            _true(element, columns[name].facts.column_type, columns[name].default)
+            if (name := element_column(element)) in changed
+            else element
+            for element in elements
+        )
+        text = msgspec.structs.replace(text, elements=elements)
     keys = [_foreign_key(element, session.database) for element in elements]
     return Shown(
         text=text,
@@ -101,6 +103,8 @@ def without_database(sql: str, database: str) -> str:
 
     That is in front of sequences in defaults and views, and of stored functions in views.
     """
+    if quote_name(database) not in sql:
+        return sql
     tokens = significant(tokenize(sql))
     gone: list[tuple[int, int]] = []
     for place, first, _ in qualified_names(tokens):
@@ -179,6 +183,8 @@ def _action(words: list[str], start: int, event: str) -> str:
 
 
 def _checks(element: str) -> list[ShownCheck]:
+    if "CHECK" not in element:
+        return []
     tokens = tokenize(element)
     if any(token.kind == "comment" and "NOT ENFORCED" in token.text for token in tokens):
         return []

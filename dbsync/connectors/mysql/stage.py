@@ -15,7 +15,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from dbsync.connectors.base import Counts, TablePlan
-from dbsync.connectors.mysql.bulk import Bulk
+from dbsync.connectors.mysql.bulk import Bulk, run_explained
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.encode import Form
 from dbsync.connectors.mysql.existing import TargetColumn, TargetTable
@@ -70,14 +70,15 @@ class Stage:
         superseded = self._drop_superseded(doing) if self._plan.ordered else 0
         taken = self._taken()
         if taken:
-            self._session.run(self._update(taken), doing)
+            run_explained(self._session, self._update(taken), doing)
         met = self._session.run(
             f"DELETE s FROM {_NAME} s STRAIGHT_JOIN {self._table} t ON {self._same()}", doing
         )
         columns = ", ".join(_column(w) for w in self._wires)
         values = ", ".join(f"s.c{n}" for n in range(len(self._wires)))
         # In order of arrival, so that the table is laid out like the archive.
-        inserted = self._session.run(
+        inserted = run_explained(
+            self._session,
             f"INSERT INTO {self._table} ({columns}) SELECT {values} FROM {_NAME} s ORDER BY s.o",
             doing,
         )

@@ -9,12 +9,15 @@ DDL of MySQL commits by itself, but each statement is atomic (MySQL 8.0 "Atomic 
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Literal
 
 import msgspec
 
 from dbsync.connectors.base import Stage
 from dbsync.connectors.mysql.connection import Session
+from dbsync.connectors.mysql.native import replayable
 from dbsync.errors import DbsyncError
 from dbsync.model.schema import Loss, Name
 
@@ -64,6 +67,8 @@ class SchemaSteps(msgspec.Struct, frozen=True, kw_only=True):
     routines: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     losses: tuple[Loss, ...] = ()
+    faithful: frozenset[Name] = frozenset()
+    """Tables of the archive that are made with the very types they had."""
 
 
 _RELATIONS = {
@@ -82,8 +87,7 @@ _BY_NAME = {
     "ROUTINE_TYPE = 'PACKAGE BODY' AND ROUTINE_NAME = %s",
     "trigger": "TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = %s",
     "event": "EVENTS WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME = %s",
-    "indexes": "STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND "
-    "INDEX_NAME = %s",
+    "indexes": "STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND INDEX_NAME = %s",
     "foreign keys": "TABLE_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = %s "
     "AND CONSTRAINT_TYPE = 'FOREIGN KEY' AND CONSTRAINT_NAME = %s",
 }
@@ -105,27 +109,29 @@ def is_there(session: Session, made: Made) -> bool:
     return session.value(query, doing, values) is not None
 
 
+@contextmanager
+def under(session: Session, settings: Mapping[str, str], doing: str) -> Generator[None]:
+    """Run what is inside under other session variables, and put the session's own ones back."""
+    own = {name: session.value(f"SELECT @@SESSION.{name}", doing) for name in settings}
+    failed = True
+    try:
+        for name, value in settings.items():
+            session.run(f"SET SESSION {name} = %s", doing, (value,))
+        yield
+        failed = False
+    finally:
+        # A failure is on its way already; a session that cannot be restored is lost anyway.
+        with suppress(DbsyncError) if failed else nullcontext():
+            for name, value in own.items():
+                session.run(f"SET SESSION {name} = %s", doing, (value,))
+
+
 def run_step(session: Session, step: Step) -> None:
-    """Run the statement of a step under its settings, and put the session's own ones back."""
+    """Run the statement of a step under its settings."""
     doing = f"creating {step.label}"
-    own = {name: session.value(f"SELECT @@SESSION.{name}", doing) for name in step.settings}
-    try:
-        for name, value in step.settings.items():
-            session.run(f"SET SESSION {name} = %s", doing, (value,))
-        session.run(step.sql, doing)
-    except DbsyncError:
-        _restore(session, own, doing, quietly=True)
-        raise
-    _restore(session, own, doing, quietly=False)
-
-
-def _restore(session: Session, own: dict[str, object], doing: str, *, quietly: bool) -> None:
-    try:
-        for name, value in own.items():
-            session.run(f"SET SESSION {name} = %s", doing, (value,))
-    except DbsyncError:
-        if not quietly:
-            raise
+    sql, settings = replayable(step.sql, step.settings)
+    with under(session, settings, doing):
+        session.run(sql, doing)
 
 
 def drop_statement(made: Made, quoted: str) -> str | None:

@@ -5,12 +5,14 @@ What lives here: `MysqlTarget`. Must not know: how any of it is done.
 
 from __future__ import annotations
 
-from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan
+from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan, TablePlan
+from dbsync.connectors.examine import Examiner
+from dbsync.connectors.mysql.checks import check_target
 from dbsync.connectors.mysql.connection import Session, open_session, parse_url
+from dbsync.connectors.mysql.examine import table_examiner
 from dbsync.connectors.mysql.load import MysqlLoad
 from dbsync.connectors.mysql.plan import Planner
 from dbsync.connectors.mysql.prepared import Prepared
-from dbsync.connectors.mysql.target_rights import check_target
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database
 
@@ -47,6 +49,20 @@ class MysqlTarget:
 
     def _plan(self, session: Session, database: Database, options: ImportOptions) -> Prepared:
         return Planner(session, database, options, self._jobs).prepared()
+
+    def examiner(self, table: TablePlan) -> Examiner | None:
+        """See `Target.examiner`."""
+        prepared = self._prepared
+        if prepared is None:
+            raise ValueError("examiner() needs the plan of the last prepare()")
+        name = table.source.name
+        return table_examiner(
+            table,
+            prepared.existing.get(name),
+            prepared.database.engine,
+            self._session,
+            native=name in prepared.steps.faithful,
+        )
 
     def load(self, plan: ImportPlan, options: ImportOptions) -> MysqlLoad:
         """See `Target.load`; `plan` and `options` are those of the last `prepare`."""

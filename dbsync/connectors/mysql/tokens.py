@@ -176,12 +176,15 @@ def _table_text(sql: str, pieces: list[tuple[int, int]]) -> TableText:
 def element_column(element: str) -> str | None:
     """Name the column that an element of CREATE TABLE defines, None for keys and constraints."""
     # The server quotes every name and starts every other element with a keyword.
-    first = next(iter(tokenize(element)), None)
-    return first.identifier if first is not None and first.kind == "name" else None
+    if not element.startswith("`"):
+        return None
+    return tokenize(element)[0].identifier
 
 
 def element_foreign_key(element: str) -> str | None:
     """Name the foreign key that an element of CREATE TABLE defines, None for everything else."""
+    if "FOREIGN KEY" not in element:
+        return None
     tokens = significant(tokenize(element))
     words = [token.upper for token in tokens[:4]]
     if len(words) == 4 and words[0] == "CONSTRAINT" and words[2:] == ["FOREIGN", "KEY"]:
@@ -191,6 +194,8 @@ def element_foreign_key(element: str) -> str | None:
 
 def element_key(element: str) -> str | None:
     """Name the index that an element of CREATE TABLE defines; ``PRIMARY`` for the primary key."""
+    if element.startswith("`"):
+        return None
     tokens = significant(tokenize(element))
     for place, token in enumerate(tokens[:3]):
         if token.upper == "KEY":

@@ -139,10 +139,13 @@ def select_expression(quoted: str, facts: ColumnFacts) -> str:
         return f"{quoted} * 1e0"
     if kind == "uuid":
         return f"CAST({quoted} AS BINARY(16))"
+    if facts.charset in ("utf8mb3", "utf8"):
+        # The bytes are UTF-8 as they stand; the server would write ? for those that are not.
+        return f"CAST({quoted} AS BINARY)"
     if not wholly_unicode(facts.charset):
         text = f"CONVERT({quoted} USING utf8mb4)"
         again = f"CAST(CONVERT({text} USING {facts.charset}) AS BINARY)"
-        return f"IF({again} = CAST({quoted} AS BINARY), CAST({text} AS BINARY), 0xFF)"
+        return f"IF({again} <=> CAST({quoted} AS BINARY), CAST({text} AS BINARY), 0xFF)"
     return quoted
 
 

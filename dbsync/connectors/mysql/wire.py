@@ -62,7 +62,7 @@ class Wire:
         column = replace(self.source, type=self.reading)
         if self.same and self.source.type.name == "boolean":
             column = replace(column, storage=standard_storage(self.reading))
-        ordinary, literals = standardize(values, exceptions, column, table)
+        ordinary, literals = standardize(values, exceptions, column, table, own_literals=self.same)
         if self.held.is_text or self.held.kind in _AS_TEXT:
             return self._text(ordinary, literals, table)
         if pa.types.is_boolean(ordinary.type):
@@ -209,8 +209,7 @@ def _spelled(values: pa.Array, held: Capacity) -> pa.Array:
     kind = values.type
     if pa.types.is_floating(kind):
         return values.cast(pa.float64()).cast(pa.string())
-    if pa.types.is_decimal(kind):
-        return to_text(values, decimal(kind.precision, kind.scale))
+    # Small decimals come with an exponent, which the server reads as exactly as other spellings.
     text = values.cast(pa.string())
     # A year of one or two digits would be one of this or the last century.
     return pc.utf8_lpad(text, 4, "0") if held.kind == "year" else text

@@ -71,6 +71,9 @@ def _cells(batch: pa.RecordBatch, column: Column) -> pa.Array:
     if logical.name == "any":
         cells = _by_class(values, exceptions)
     else:
+        if logical.name == "timestamp_tz" and values.type == pa.timestamp("us"):
+            # Kept in a column without a zone, where moments are written in UTC.
+            values = values.view(pa.timestamp("us", "UTC"))
         found = convert(values, exceptions, logical, standard_type(column))
         cells = _by_value(found, logical)
         if found.failed is not None:

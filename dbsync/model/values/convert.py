@@ -15,7 +15,7 @@ import pyarrow as pa
 from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
 from dbsync.model.values.kernels import attempt, pc, scatter
-from dbsync.model.values.misfit import refuse
+from dbsync.model.values.misfit import HINT, refuse
 from dbsync.model.values.parse import from_text
 from dbsync.model.values.text import decimal_text, float_text
 
@@ -47,22 +47,53 @@ def standardize(
     table: str,
     *,
     example: bool = True,
+    own_literals: bool = False,
 ) -> tuple[pa.Array, pa.StringArray | None]:
     """Turn what a source stored into the standard Arrow type of `column.type`.
 
     `values` may have any storage type, whatever `column.storage` says, so a column of another
     database can be read under this one's logical type. The second part is the canonical text of
     values that the type cannot hold (``NaN``, ``infinity``, ``24:00:00``), NULL elsewhere, or None
-    when there are none. Values of the right type are returned as they are. Raises `MisfitError`
+    when there are none. Literals that only one engine has (``0000-00-00``, ``-01:00:00``) are
+    refused, unless `own_literals` says that they go back there. Values of the right type are returned as they are. Raises `MisfitError`
     when a value has no exact equal, naming `table`, the column, how many, and one of them unless
     `example` is false.
     """
     result = convert(values, exceptions, column.type, standard_type(column))
-    if result.failed is not None:
-        shown = _example(values, exceptions, result.failed) if example else ""
-        reason = f"cannot be {column.type} without loss"
-        refuse(result.failed, column.name, table, reason, example=shown)
+    if result.failed is None:
+        return result.values, result.literals
+    literal, failed = None, result.failed
+    if exceptions is not None:
+        literal = pc.and_(failed, pc.equal(exceptions.field("kind"), "literal").fill_null(False))
+        if own_literals:
+            failed = pc.and_not(failed, literal)
+            text = exceptions.field("value").filter(literal).cast(pa.string())
+            kept = scatter(text, pc.indices_nonzero(literal), len(values))
+            literals = kept if result.literals is None else pc.coalesce(kept, result.literals)
+            result, literal = result._replace(literals=literals), None
+    for rows, reason in ((literal, _ODD.get(column.type.name)), (failed, None)):
+        if rows is not None and pc.any(rows).as_py():
+            shown = _example(values, exceptions, rows) if example else ""
+            reason = reason or f"cannot be {column.type} without loss"
+            hint = _BOOLEAN if _is_number_for_boolean(values, column) else HINT
+            refuse(rows, column.name, table, reason, example=shown, hint=hint)
     return result.values, result.literals
+
+
+_ODD = {
+    "date": "with a zero or impossible date, which only MySQL holds",
+    "timestamp": "with a zero or impossible date, which only MySQL holds",
+    "timestamp_tz": "with a zero or impossible date, which only MySQL holds",
+    "time": "below 00:00:00 or above 24:00:00, which only MySQL holds",
+}
+_BOOLEAN = (
+    "a boolean is 0 or 1: correct the values, or declare the column as an integer in the source"
+    " (in MySQL, TINYINT without (1))"
+)
+
+
+def _is_number_for_boolean(values: pa.Array, column: Column) -> bool:
+    return column.type.name == "boolean" and pa.types.is_integer(values.type)
 
 
 def convert(
@@ -124,7 +155,7 @@ def _exceptional(
 def _of_kind(kind: str, raw: pa.Array, logical: LogicalType, target: pa.DataType) -> Converted:
     match kind:
         case "literal":
-            return Converted(pa.nulls(len(raw), target), raw.cast(pa.string()))
+            return _literals(raw.cast(pa.string()), logical, target)
         case "integer":
             return _stored(raw.cast(pa.string()).cast(pa.int64()), logical, target)
         case "real":
@@ -138,6 +169,20 @@ def _of_kind(kind: str, raw: pa.Array, logical: LogicalType, target: pa.DataType
                 return result
             failed = broken if result.failed is None else pc.or_(broken, result.failed)
             return result._replace(failed=failed)
+
+
+def _literals(text: pa.StringArray, logical: LogicalType, target: pa.DataType) -> Converted:
+    """Keep literals as they are, but for dates and times that only one engine has."""
+    failed = None
+    if logical.name in _ODD:
+        _, _, failed = from_text(text, logical, target)
+        # Not every engine's year 0 is the one before the year 1.
+        zero = pc.starts_with(text, "0000-")
+        failed = zero if failed is None else pc.or_(failed, zero)
+    if failed is None or not pc.any(failed).as_py():
+        return Converted(pa.nulls(len(text), target), text)
+    known = pc.if_else(failed, pa.scalar(None, pa.string()), text)
+    return Converted(pa.nulls(len(text), target), known, failed)
 
 
 def _stored(values: pa.Array, logical: LogicalType, target: pa.DataType) -> Converted:
