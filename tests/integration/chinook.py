@@ -39,8 +39,12 @@ def load_postgres(script: Path, url: str) -> None:
 
 
 def load_maria(script: Path, server: MariaServer, database: str) -> None:
-    """Run a published script in a database of `server`."""
-    server.script(database, text=_OF_A_DATABASE.sub("", script.read_text(encoding="utf-8-sig")))
+    """Run a published script in a database of `server`.
+
+    Four titles hold a backslash, which the script does not escape, so it is read as a character.
+    """
+    text = _OF_A_DATABASE.sub("", script.read_text(encoding="utf-8-sig"))
+    server.script(database, text=f"SET sql_mode = 'NO_BACKSLASH_ESCAPES';\n{text}")
 
 
 def plain(name: str) -> str:
@@ -100,7 +104,7 @@ def archive_rows(archive: Path, folder: Path) -> Rows:
             for file in sorted(place.iterdir())
             for row in pq.read_table(file).to_pylist()
         ]
-        found[plain(place.name)] = sorted(rows, key=lambda row: tuple(map(repr, row.values())))
+        found[plain(place.name.removeprefix("public."))] = sorted(rows, key=lambda row: tuple(map(repr, row.values())))
     return found
 
 

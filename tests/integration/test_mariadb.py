@@ -128,10 +128,28 @@ def features_archive(
     """An archive of tables and objects whose values every engine can hold."""
     name = maria.create_database()
     maria.script(name, TABLES, OBJECTS)
+    maria.script(name, text=f"DROP TABLE `A`, `{LONG_NAME}`;")  # refused: see below
     archive = tmp_path_factory.mktemp("features") / "features.dbsync.tar"
     dbsync("export", "--url", maria.url(name), archive)
     yield archive
     maria.drop_database(name)
+
+
+LONG_NAME = "sixty-four characters, most of them plain ".ljust(64, "☃")
+
+
+def test_names_that_cannot_be_kept_are_refused(
+    zoo: str, pg_url: str, tmp_path: Path
+) -> None:
+    """`A` beside `a` for SQLite, and 64 characters that are more than 63 bytes for PostgreSQL."""
+    for url, tables, word in (
+        (f"sqlite:///{tmp_path / 'a.sqlite'}", "A,a", "'A'"),
+        (pg_url, f'"{LONG_NAME}"', "63 bytes"),
+    ):
+        arguments = ["clone", "--from", zoo, "--to", url, "--include-schema", "--tables", tables]
+        done = dbsync(*arguments, code=None)
+        assert done.code in (4, 7)
+        assert word in done.err
 
 
 NOT_CARRIED = (

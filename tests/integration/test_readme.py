@@ -47,12 +47,12 @@ def _run(command: list[str], folder: Path, **variables: str) -> None:
 
 
 @pytest.mark.usefixtures("pg_dump18")
-def test_recipes_run(folder: Path, pg_url: str) -> None:
+def test_recipes_run(folder: Path, pg_url: str, maria_url: str) -> None:
     """Each block of commands succeeds, in the order in which they stand."""
     blocks = _blocks("sh")
     assert len(blocks) > 10
     for block in blocks:
-        _run(["bash", "-euo", "pipefail", "-c", block], folder, PG=pg_url)
+        _run(["bash", "-euo", "pipefail", "-c", block], folder, PG=pg_url, MYSQL=maria_url)
 
 
 def test_library_example_runs(folder: Path) -> None:
