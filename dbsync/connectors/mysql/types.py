@@ -141,11 +141,13 @@ def select_expression(quoted: str, facts: ColumnFacts) -> str:
         return f"CAST({quoted} AS BINARY(16))"
     if facts.charset in ("utf8mb3", "utf8"):
         # The bytes are UTF-8 as they stand; the server would write ? for those that are not.
-        return f"CAST({quoted} AS BINARY)"
+        # CAST AS BINARY would not do: MariaDB 10.11 converts it once more when it sends it.
+        return f"CONVERT({quoted} USING binary)"
     if not wholly_unicode(facts.charset):
         text = f"CONVERT({quoted} USING utf8mb4)"
-        again = f"CAST(CONVERT({text} USING {facts.charset}) AS BINARY)"
-        return f"IF({again} <=> CAST({quoted} AS BINARY), CAST({text} AS BINARY), 0xFF)"
+        again = f"CONVERT(CONVERT({text} USING {facts.charset}) USING binary)"
+        same = f"{again} <=> CONVERT({quoted} USING binary)"
+        return f"IF({same}, CONVERT({text} USING binary), 0xFF)"
     return quoted
 
 
