@@ -7,7 +7,7 @@ know: how any single thing is read; that is in the modules named by the imports.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from dbsync.connectors.mysql.selected import choose_tables
 from dbsync.connectors.mysql.snapshot import LOCK_TIMEOUT_S, Moment, consistency, hold
 from dbsync.connectors.mysql.types import select_expression
 from dbsync.connectors.mysql.workers import Workers
+from dbsync.connectors.ranges import narrowed
 from dbsync.errors import SourceError
 from dbsync.model.schema import Database, Loss, Table
 from dbsync.model.selection import Selection
@@ -123,6 +124,12 @@ class MysqlSnapshot:
         with self._workers.lease() as session, _closing(session.stream(query, doing)) as rows:
             for arrays in rows:
                 yield decoder.decode(arrays)
+
+    def within(self, table: Table, column: str, ranges: Sequence[tuple[int, int]]) -> Table | None:
+        """Narrow to ranges of an integer column; see `dbsync.connectors.base.KeyRanges`."""
+        if table.column(column).type.name != "integer":
+            return None
+        return narrowed(table, quote_name(column), ranges)
 
 
 def _query(table: Table, raw: RawTable, partition: Partition) -> str:

@@ -50,6 +50,7 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
     "upsert": ("no", "on_conflict", "error"),
     "conflict_key": ("a:x,y", "conflict_keys", {"a": ("x", "y")}),
     "single_transaction": ("1", "single_transaction", True),
+    "verify": ("yes", "verify", True),
     "resume": ("0", "resume", False),
     "jobs": ("3", "jobs", 3),
     "strict": ("true", "strict", True),
