@@ -60,7 +60,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_tables(information: Information, selection: Selection) -> Chosen:
-    """Apply a selection; raise `SourceError` for a pattern that matches nothing."""
+    """Apply a selection; raise `SourceError` for a pattern that matches nothing, and for a
+    table that the server cannot open."""
     present = {
         name: raw for name, raw in information.tables.items() if is_table(raw) and name != LEDGER
     }
@@ -72,6 +73,12 @@ def choose_tables(information: Information, selection: Selection) -> Chosen:
             hint=f"the tables are: {known}" if known else "the database has no tables",
         )
     chosen = {n: raw for n, raw in present.items() if selection.selects(Name(None, n))}
+    for raw in chosen.values():
+        if raw.engine is None:
+            raise SourceError(
+                f"the server cannot open table {raw.name}: {raw.comment}",
+                hint="repair the table, or leave it out with --exclude-tables",
+            )
     return Chosen(
         selection=selection,
         tables={
