@@ -174,9 +174,10 @@ def _constraint_names(session: Session, made: set[str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {"FOREIGN KEY": [], "CHECK": []}
     for row in session.rows(
         "SELECT CONSTRAINT_TYPE AS kind, TABLE_NAME AS owner, CONSTRAINT_NAME AS name "
-        "FROM information_schema.TABLE_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() "
+        "FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = %s "
         "AND CONSTRAINT_TYPE IN ('FOREIGN KEY', 'CHECK')",
         "looking at the target's constraints",
+        (session.database,),
     ):
         if row["owner"] not in made:
             names[row["kind"]].append(row["name"])

@@ -58,9 +58,9 @@ def exists(session: Session) -> bool:
     """Say whether the ledger's table is there. Raises `TargetError` where it is not InnoDB."""
     found = session.rows(
         "SELECT ENGINE AS engine FROM information_schema.TABLES "
-        "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+        "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
         "looking for the ledger",
-        (TABLE,),
+        (session.database, TABLE),
     )
     if found and str(found[0]["engine"]).lower() != "innodb":
         raise TargetError(

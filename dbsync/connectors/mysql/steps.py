@@ -77,18 +77,18 @@ _RELATIONS = {
     "sequence": ("SEQUENCE",),
 }
 _BY_NAME = {
-    "function": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' AND "
+    "function": "ROUTINES WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'FUNCTION' AND "
     "ROUTINE_NAME = %s",
-    "procedure": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' AND "
+    "procedure": "ROUTINES WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'PROCEDURE' AND "
     "ROUTINE_NAME = %s",
-    "package": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PACKAGE' AND "
+    "package": "ROUTINES WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'PACKAGE' AND "
     "ROUTINE_NAME = %s",
-    "package body": "ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND "
+    "package body": "ROUTINES WHERE ROUTINE_SCHEMA = %s AND "
     "ROUTINE_TYPE = 'PACKAGE BODY' AND ROUTINE_NAME = %s",
-    "trigger": "TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = %s",
-    "event": "EVENTS WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME = %s",
-    "indexes": "STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND INDEX_NAME = %s",
-    "foreign keys": "TABLE_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = %s "
+    "trigger": "TRIGGERS WHERE TRIGGER_SCHEMA = %s AND TRIGGER_NAME = %s",
+    "event": "EVENTS WHERE EVENT_SCHEMA = %s AND EVENT_NAME = %s",
+    "indexes": "STATISTICS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND INDEX_NAME = %s",
+    "foreign keys": "TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
     "AND CONSTRAINT_TYPE = 'FOREIGN KEY' AND CONSTRAINT_NAME = %s",
 }
 
@@ -99,12 +99,12 @@ def is_there(session: Session, made: Made) -> bool:
     if made.kind in _RELATIONS:
         found = session.value(
             "SELECT TABLE_TYPE FROM information_schema.TABLES "
-            "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+            "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
             doing,
-            (made.names[0],),
+            (session.database, made.names[0]),
         )
         return found in _RELATIONS[made.kind]
-    values = (made.table, made.names[0]) if made.table else (made.names[0],)
+    values = (session.database, *([made.table] if made.table else []), made.names[0])
     query = f"SELECT 1 AS x FROM information_schema.{_BY_NAME[made.kind]} LIMIT 1"
     return session.value(query, doing, values) is not None
 
