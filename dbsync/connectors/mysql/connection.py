@@ -161,13 +161,15 @@ class Session:
         found = self.rows(sql, doing, parameters)
         return next(iter(found[0].values())) if found else None
 
-    def run(self, sql: str, doing: str, parameters: Sequence[object] = ()) -> int:
+    def run(self, sql: str | bytes, doing: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement and return how many rows it affected; see `rows` for parameters.
 
-        An UPDATE counts the rows that its condition matched, changed or not.
+        An UPDATE counts the rows that its condition matched, changed or not. Bytes are sent as
+        they are.
         """
         with self._translated(doing):
-            return self._connection.query(self._text(sql, parameters))
+            text = self._text(sql, parameters) if isinstance(sql, str) else sql
+            return self._connection.query(text)
 
     def stream(
         self, sql: str, doing: str, *, started: Callable[[], None] | None = None
