@@ -55,32 +55,40 @@ def standardize(
     database can be read under this one's logical type. The second part is the canonical text of
     values that the type cannot hold (``NaN``, ``infinity``, ``24:00:00``), NULL elsewhere, or None
     when there are none. Literals that only one engine has (``0000-00-00``, ``-01:00:00``) are
-    refused, unless `own_literals` says that they go back there. Values of the right type are returned as they are. Raises `MisfitError`
-    when a value has no exact equal, naming `table`, the column, how many, and one of them unless
-    `example` is false.
+    refused, unless `own_literals` says that they go back there. Values of the right type are
+    returned as they are. Raises `MisfitError` when a value has no exact equal, naming `table`, the
+    column, how many, and one of them unless `example` is false.
     """
     result = convert(values, exceptions, column.type, standard_type(column))
     if result.failed is None:
         return result.values, result.literals
-    literal, failed = None, result.failed
-    if exceptions is not None:
-        literal = pc.and_(failed, pc.equal(exceptions.field("kind"), "literal").fill_null(False))
-        if own_literals:
-            failed = pc.and_not(failed, literal)
-            text = exceptions.field("value").filter(literal).cast(pa.string())
-            kept = scatter(text, pc.indices_nonzero(literal), len(values))
-            literals = kept if result.literals is None else pc.coalesce(kept, result.literals)
-            result, literal = result._replace(literals=literals), None
-    for rows, reason in ((literal, _ODD.get(column.type.name)), (failed, None)):
-        if rows is not None and pc.any(rows).as_py():
-            shown = _example(values, exceptions, rows) if example else ""
-            reason = reason or f"cannot be {column.type} without loss"
-            hint = _BOOLEAN if _is_number_for_boolean(values, column) else HINT
-            refuse(rows, column.name, table, reason, example=shown, hint=hint)
+    odd = _odd_literals(exceptions, result.failed)
+    if odd is not None and own_literals and exceptions is not None:
+        kept = pc.if_else(odd, exceptions.field("value"), pa.scalar(None, pa.binary()))
+        literals = kept.cast(pa.string())
+        if result.literals is not None:
+            literals = pc.coalesce(literals, result.literals)
+        result = Converted(result.values, literals, pc.and_not(result.failed, odd))
+    elif odd is not None:
+        shown = _example(values, exceptions, odd) if example else ""
+        refuse(odd, column.name, table, _ODD[column.type.name], example=shown)
+    if pc.any(result.failed).as_py():
+        shown = _example(values, exceptions, result.failed) if example else ""
+        hint = _BOOLEAN if column.type.name == "boolean" else HINT
+        reason = f"cannot be {column.type} without loss"
+        refuse(result.failed, column.name, table, reason, example=shown, hint=hint)
     return result.values, result.literals
 
 
-_ODD = {
+def _odd_literals(exceptions: pa.StructArray | None, failed: pa.Array) -> pa.Array | None:
+    """Mark the failed rows that are literals of one engine alone; None where there are none."""
+    if exceptions is None:
+        return None
+    odd = pc.and_(failed, pc.equal(exceptions.field("kind"), "literal").fill_null(False))
+    return odd if pc.any(odd).as_py() else None
+
+
+_ODD: dict[str, str] = {
     "date": "with a zero or impossible date, which only MySQL holds",
     "timestamp": "with a zero or impossible date, which only MySQL holds",
     "timestamp_tz": "with a zero or impossible date, which only MySQL holds",
@@ -90,10 +98,6 @@ _BOOLEAN = (
     "a boolean is 0 or 1: correct the values, or declare the column as an integer in the source"
     " (in MySQL, TINYINT without (1))"
 )
-
-
-def _is_number_for_boolean(values: pa.Array, column: Column) -> bool:
-    return column.type.name == "boolean" and pa.types.is_integer(values.type)
 
 
 def convert(
