@@ -18,7 +18,13 @@ from typing import BinaryIO, Literal
 
 from msgspec.structs import replace
 
-from dbsync.connectors.base import CheckItem, ConflictMode, ExistingMode, ImportOptions
+from dbsync.connectors.base import (
+    CheckItem,
+    ConflictMode,
+    ExistingMode,
+    ImportOptions,
+    Source,
+)
 from dbsync.connectors.registry import open_source, open_target
 from dbsync.errors import UsageError
 from dbsync.model.selection import Selection
@@ -160,8 +166,7 @@ def import_archive(
         )
         if watch is None or dry_run:
             return result
-        opening = partial(open_source, url, jobs=_jobs(jobs))
-        compared = watch.compare(opening, jobs=_jobs(jobs), on_event=on_event)
+        compared = watch.compare(partial(_source, url), jobs=_jobs(jobs), on_event=on_event)
         return replace(result, verified=compared)
 
 
@@ -271,7 +276,7 @@ def clone(
             exported, imported = cloner.through_pipe(exporting, importing)
         verified = None
         if watch is not None:
-            opening = partial(open_source, target, jobs=options.jobs)
+            opening = partial(_source, target)
             verified = watch.compare(opening, jobs=options.jobs, on_event=on_event)
     exported = replace(exported, archive=keep)
     return CloneResult(exported=exported, imported=imported, verified=verified)
@@ -358,6 +363,10 @@ def _selection(
         columns=_tuples(columns),
         where=conditions,
     )
+
+
+def _source(url: str, jobs: int) -> Source:
+    return open_source(url, jobs=jobs)
 
 
 def _tuples(mapping: Columns | None) -> dict[str, tuple[str, ...]]:

@@ -104,7 +104,9 @@ def archive_rows(archive: Path, folder: Path) -> Rows:
             for file in sorted(place.iterdir())
             for row in pq.read_table(file).to_pylist()
         ]
-        found[plain(place.name.removeprefix("public."))] = sorted(rows, key=lambda row: tuple(map(repr, row.values())))
+        found[plain(place.name.removeprefix("public."))] = sorted(
+            rows, key=lambda row: tuple(map(repr, row.values()))
+        )
     return found
 
 

@@ -26,7 +26,8 @@ _CHANGED = frozenset(
     {1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1416, 1441, 1577, 1690, 3140, 4037, 4038}
 )
 """A value was clamped, cut, or is none of its type; the last three: it is no JSON."""
-_CHECK, _NOT_NULL = 4025, 1048
+_CONSTRAINT = frozenset({1048, 1263, 3819, 4025})
+"""NULL where none may be; a check, in MySQL and in MariaDB."""
 _TAKEN = frozenset({1022, 1062, 1169, 1586, 1859})
 _REFERENCE = frozenset({1216, 1452})
 
@@ -114,7 +115,7 @@ def run_explained(session: Session, statement: str, doing: str) -> int:
     try:
         return session.run(statement, doing)
     except TargetError as error:
-        if errno_of(error) not in _TAKEN | _REFERENCE | _CHANGED | {_CHECK}:
+        if errno_of(error) not in _TAKEN | _REFERENCE | _CHANGED | _CONSTRAINT:
             raise
         warnings = _warnings(session, doing)
         raise _refused(warnings, len(warnings), 1, doing) from error
@@ -180,7 +181,7 @@ def _refused(warnings: Iterable[Warning], count: int, missing: int, doing: str) 
             hint="widen the column on the target, or correct the values; nothing of this chunk "
             "is written",
         )
-    if said := found(frozenset({_CHECK, _NOT_NULL})):
+    if said := found(_CONSTRAINT):
         return TargetError(
             f"{doing} failed: {rows} refused: {said}",
             hint="correct the rows, or drop the constraint on the target",

@@ -10,6 +10,7 @@ character set of the file, but MySQL refuses those that are no text in it.
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 CHARSET = "utf8mb4"
 SLICE_BYTES = 4 << 20
 """Rows are spelled in pieces of about this size (before escaping), so that memory stays bounded."""
-
-_DIGITS = np.frombuffer(b"0123456789ABCDEF", np.uint8)
-_PAIRS = np.stack([np.repeat(_DIGITS, 16), np.tile(_DIGITS, 16)], axis=1)
-"""The two hexadecimal digits of every byte."""
 
 
 class Form(Enum):
@@ -84,7 +81,7 @@ def escaped(text: pa.StringArray, escape: Escape) -> pa.StringArray:
 
 
 def hexadecimal(values: pa.Array) -> pa.StringArray:
-    """Write bytes as upper-case hexadecimal digits, two for each."""
+    """Write bytes as hexadecimal digits, two for each."""
     values = _compact(values)
     if pa.types.is_fixed_size_binary(values.type):
         width: int = values.type.byte_width
@@ -94,9 +91,8 @@ def hexadecimal(values: pa.Array) -> pa.StringArray:
         validity, offsets, data = values.buffers()
         ends = np.frombuffer(offsets, np.int32)[: len(values) + 1] if len(values) else _NONE
     used = int(ends[-1]) if len(values) else 0
-    raw = np.frombuffer(data, np.uint8)[:used] if used else np.zeros(0, np.uint8)
+    digits = hexlify(memoryview(data)[:used]) if used else b""
     doubled = (ends * 2).astype(np.int32)
-    digits = _PAIRS[raw].reshape(-1)
     return pa.Array.from_buffers(
         pa.string(), len(values), [validity, pa.py_buffer(doubled), pa.py_buffer(digits)]
     )

@@ -30,6 +30,7 @@ FULL = 0xFFFFFF
 """The length of a packet after which the payload goes on in the next one."""
 
 _WORD = struct.Struct("<I")
+_LENGTH = 0xFFFFFF
 _NULL = 0xFB
 _LONGER = ((0xFC, 2), (0xFD, 3), (0xFE, 8))
 _EOF, _ERROR = 0xFE, 0xFF
@@ -51,7 +52,7 @@ def find_packets(buffer: bytearray, position: int, filled: int, starts: list[int
     # The only Python statements that run once per row.
     word_at, append, last = _WORD.unpack_from, starts.append, filled - HEADER
     while position <= last:
-        following = position + HEADER + (word_at(buffer, position)[0] & FULL)
+        following = position + HEADER + (word_at(buffer, position)[0] & _LENGTH)
         if following > filled:
             break
         append(position)

@@ -95,14 +95,16 @@ class Rows:
             self._view[: len(old)] = old
         self.finished = True  # should it fail
         try:
+            room = self._view[self._filled :]
             if self._read is None:
                 # What the driver's reader holds comes first; it does not read while it holds any.
-                held = connection._rfile.read1(_SPARE_BYTES)
+                held = connection._rfile.read1(len(room))
                 count = len(held)
-                self._view[:count] = held
-                self._read = connection._rfile.raw.readinto
+                room[:count] = held
+                if count < len(room):
+                    self._read = connection._rfile.raw.readinto
             else:
-                count = self._read(self._view[self._filled :])
+                count = self._read(room)
         except OSError as failure:
             raise lost(connection) from failure
         if not count:

@@ -121,7 +121,8 @@ class Stage:
             return statement
         # Rows that are the same already are left alone, so that no trigger sees them change.
         unchanged = " AND ".join(
-            f"BINARY t.{_column(self._wires[n])} <=> BINARY {new}" for n, new in taken.items()
+            f"{_bytes(f't.{_column(self._wires[n])}')} <=> {_bytes(new)}"
+            for n, new in taken.items()
         )
         return f"{statement} WHERE NOT ({unchanged})"
 
@@ -146,18 +147,18 @@ class Stage:
         would silently become the other.
         """
         keys = ", ".join(f"s.c{n}" for n in self._keys)
-        exact = ", ".join(f"BINARY s.c{n}" for n in collated)
+        exact = [_bytes(f"CONVERT(s.c{n} USING utf8mb4)") for n in collated]
         one, other = (
-            ", ".join(f"CONVERT({which}(BINARY s.c{n}) USING utf8mb4)" for n in collated)
+            ", ".join(f"CONVERT({which}({text}) USING utf8mb4)" for text in exact)
             for which in ("MIN", "MAX")
         )
         among = (
             f"SELECT CONCAT_WS(', ', {one}) AS one, CONCAT_WS(', ', {other}) AS other "
-            f"FROM {_NAME} s GROUP BY {keys} HAVING COUNT(DISTINCT {exact}) > 1"
+            f"FROM {_NAME} s GROUP BY {keys} HAVING COUNT(DISTINCT {', '.join(exact)}) > 1"
         )
         self._refuse_pairs(among, collated, doing)
         differs = " AND ".join(
-            f"BINARY s.c{n} = BINARY t.{_column(self._wires[n])}" for n in collated
+            f"{_bytes(f's.c{n}')} = {_bytes(f't.{_column(self._wires[n])}')}" for n in collated
         )
         mine = ", ".join(f"s.c{n}" for n in collated)
         theirs = ", ".join(f"t.{_column(self._wires[n])}" for n in collated)
@@ -184,6 +185,11 @@ class Stage:
 
 def _column(wire: Wire) -> str:
     return quote_name(wire.target.name)
+
+
+def _bytes(expression: str) -> str:
+    """Write the bytes of a value, which no collation compares."""
+    return f"CAST({expression} AS BINARY)"
 
 
 def folds(column: TargetColumn) -> str | None:

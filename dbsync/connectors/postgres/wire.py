@@ -21,6 +21,7 @@ from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
 from dbsync.model.values import refuse, standardize, to_text
 from dbsync.model.values.kernels import pc
+from dbsync.model.values.moments import INFINITIES
 
 _DAY_US = 86_400_000_000
 # datatype/timestamp.h: from 4714-11-24 BC to the end of 5874897 (dates) or 294276 (timestamps).
@@ -83,6 +84,7 @@ class Wire:
         self._check(ordinary, table)
         if literals is not None:
             _refuse_nul(literals, self.source, table)
+            _refuse_far(literals, own, self.source, table)
         if self.target.kind == "jsonb" and not self.text:
             return pa.ExtensionArray.from_storage(pa.json_(pa.string()), ordinary), literals
         return ordinary, literals
@@ -230,3 +232,14 @@ def _refuse_outside(
     if high is not None:
         odd = pc.or_(odd, pc.greater(numbers, high))
     refuse(odd, column.name, table, "outside the years that PostgreSQL knows")
+
+
+def _refuse_far(values: pa.Array, own: LogicalType, column: Column, table: str) -> None:
+    """Refuse literals beyond the server's years: of Arrow's dates and moments few lie within."""
+    if own.name in ("date", "timestamp", "timestamp_tz"):
+        near = pc.is_in(values, pa.array(sorted(INFINITIES)))
+        if own.name != "date":
+            # 64 bits of microseconds end in 294247, the server's own in 294276.
+            last = r"^(?:2942[4-6][0-9]|29427[0-6])-[^B]*$"
+            near = pc.or_(near, pc.match_substring_regex(values, last))
+        refuse(pc.invert(near), column.name, table, "outside the years that PostgreSQL knows")

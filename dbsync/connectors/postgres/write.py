@@ -13,8 +13,8 @@ as for any insert; a row that a trigger drops is counted as skipped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,13 +22,14 @@ import pyarrow as pa
 
 from dbsync.connectors.base import ChunkId, Counts, TablePlan
 from dbsync.connectors.postgres.existing import TargetTable
+from dbsync.connectors.postgres.failures import sqlstate
 from dbsync.connectors.postgres.fit import written_columns
 from dbsync.connectors.postgres.ledger import Ledger
 from dbsync.connectors.postgres.session import Session
 from dbsync.connectors.postgres.stage import Stage
 from dbsync.connectors.postgres.wire import Wire, wire_column
-from dbsync.errors import DbsyncError, LossError
-from dbsync.model.values import column_values
+from dbsync.errors import DbsyncError, LossError, TargetError
+from dbsync.model.values import HINT, column_values
 
 
 class Unit(Protocol):
@@ -184,6 +185,14 @@ class PostgresWriter:
             return
         columns = [self._sent(wire, batch) for wire in self._wires]
         self._refuse_null_keys(columns)
+        with _refusals():
+            self._send(session, columns, batch.num_rows)
+        self._rows += batch.num_rows
+
+    def _send(
+        self, session: Session, columns: list[tuple[pa.Array, pa.Array | None]], rows: int
+    ) -> None:
+        """Copy rows into the table where that is exact, else into the staging table."""
         odd = any(literals is not None for _, literals in columns)
         if self._direct and not odd:
             named = {
@@ -195,12 +204,11 @@ class PostgresWriter:
                 self._doing,
                 schema=self._target.name.schema,
             )
-            self._copied += batch.num_rows
+            self._copied += rows
         else:
             if self._stage is None:
                 self._stage = Stage(session, self._plan, self._target, self._wires)
             self._stage.add(columns, self._rows)
-        self._rows += batch.num_rows
 
     def commit(self, chunk: ChunkId) -> Counts:
         """Merge what is staged, note the chunk and commit; see `TableWriter.commit`."""
@@ -208,7 +216,8 @@ class PostgresWriter:
         doing = f"chunk {chunk.number} of table {self._plan.source.name}"
         counts = Counts(inserted=self._copied)
         if self._stage is not None:
-            staged = self._stage.merge(self._rows - self._copied, doing)
+            with _refusals():
+                staged = self._stage.merge(self._rows - self._copied, doing)
             counts = Counts(
                 inserted=staged.inserted + self._copied,
                 updated=staged.updated,
@@ -254,3 +263,15 @@ class PostgresWriter:
         )
         self._rows += rows
         self._copied += rows
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Turn the server's refusal of a value (SQLSTATE class 22, data exception) into `LossError`."""
+    try:
+        yield
+    except TargetError as error:
+        code = sqlstate(error.__cause__) if error.__cause__ is not None else None
+        if code is None or not code.startswith("22"):
+            raise
+        raise LossError(error.message, hint=HINT) from error

@@ -123,7 +123,7 @@ def fits_by_type(sink: Sink, encoding: str) -> bool:
             return not (column.type.unsigned and column.type.bits == 64)
         case "boolean" | "binary" | "any":
             return True
-        case "string" | "json" | "enum" | "interval" | "array" | "native" | "uuid" | "time_tz":
+        case "string" | "json" | "interval" | "array" | "native" | "uuid" | "time_tz":
             return sink.affinity in ("text", "blob") or column.type.name in _NEVER_NUMERIC
         case _:
             # NaN, decimals with too many digits, and dates that only another engine holds.
@@ -199,6 +199,10 @@ def _converted(
             if literals is not None:
                 text = pc.coalesce(text, literals)
             _refuse_numbers(text, table, sink)
+            if column.type.labels:
+                known = pc.is_in(text, pa.array(column.type.labels, pa.string()))
+                unknown = pc.and_not(text.is_valid(), known)
+                refuse(unknown, column.name, str(table.name), "that are no labels of the enum")
             return [(text, "?")]
 
 

@@ -20,11 +20,12 @@ from dbsync.model.values.canonical import RowsDigest, canonical, row_digests
 from dbsync.model.values.convert import standard_type, standardize
 from dbsync.model.values.exceptions import EXCEPTIONS_TYPE, column_values, make_exceptions
 from dbsync.model.values.keys import key_text
-from dbsync.model.values.misfit import MisfitError, misfit_text, refuse
+from dbsync.model.values.misfit import HINT, MisfitError, misfit_text, refuse
 from dbsync.model.values.text import to_text
 
 __all__ = [
     "EXCEPTIONS_TYPE",
+    "HINT",
     "MisfitError",
     "RowsDigest",
     "canonical",

@@ -12,6 +12,7 @@ from dbsync.errors import LossError
 from dbsync.model.values.kernels import pc
 
 HINT = "correct the values in the source, or leave the column out with --columns"
+"""What helps against values that do not fit."""
 
 
 class MisfitError(LossError):

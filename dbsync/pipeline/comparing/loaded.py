@@ -7,15 +7,15 @@ comparison afterwards. Must not know: whether the batches came from an archive o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from time import monotonic
 
 import pyarrow as pa
 
 from dbsync.archive import Archive
 from dbsync.connectors.base import ImportPlan, Snapshot, Source, TablePlan
-from dbsync.errors import DbsyncError, SourceError, TargetError, UsageError
+from dbsync.errors import ConflictError, DbsyncError, SourceError, TargetError, UsageError
 from dbsync.model.schema import Name, Table
 from dbsync.pipeline.comparing.digests import RangeDigests
 from dbsync.pipeline.comparing.match import matched_snapshot
@@ -96,15 +96,12 @@ class LoadVerification:
         """Read the loaded tables once, and compare them with the rows that were added.
 
         Where they differ, the ranges in question are read again on both sides. `opened` opens the
-        database for reading. Raises `TargetError` where it cannot be read.
+        database for reading by so many connections. Raises `TargetError` where it cannot be read.
         """
         started = monotonic()
         targets = [table.target for table in self._loaded]
         try:
-            with (
-                closing(opened()) as source,
-                matched_snapshot(source, targets, None) as (snapshot, found),
-            ):
+            with _reading(opened, targets, jobs) as (snapshot, found):
                 expected = [
                     Expected(
                         table=table.source,
@@ -129,6 +126,23 @@ class LoadVerification:
             differences=tuple(differences),
             seconds=seconds,
         )
+
+
+@contextmanager
+def _reading(
+    opened: Callable[[int], Source], targets: Sequence[Name], jobs: int
+) -> Generator[tuple[Snapshot, dict[Name, Table | None]]]:
+    """Open a snapshot of the loaded tables, by one connection where several may not begin now."""
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(closing(opened(jobs)))
+            found = stack.enter_context(matched_snapshot(source, targets, None))
+        except ConflictError:
+            if jobs == 1:
+                raise
+            source = stack.enter_context(closing(opened(1)))
+            found = stack.enter_context(matched_snapshot(source, targets, None))
+        yield found
 
 
 def refuse_mixed(plan: ImportPlan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -127,17 +127,17 @@ EXTREMES: list[tuple[str, T, list[Any], str, list[Any] | None]] = [
     (
         "TIMESTAMP(6) NULL", T(name="timestamp_tz"),
         [
-            datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc),
-            datetime(2038, 1, 19, 3, 14, 7, 999999, tzinfo=timezone.utc),
-            datetime(2020, 10, 25, 0, 30, tzinfo=timezone.utc),
-            datetime(2020, 10, 25, 1, 30, tzinfo=timezone.utc),
+            datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
+            datetime(2038, 1, 19, 3, 14, 7, 999999, tzinfo=UTC),
+            datetime(2020, 10, 25, 0, 30, tzinfo=UTC),
+            datetime(2020, 10, 25, 1, 30, tzinfo=UTC),
         ],
         "c",
         ["1970-01-01 00:00:01.000000", "2038-01-19 03:14:07.999999",
          "2020-10-25 00:30:00.000000", "2020-10-25 01:30:00.000000"],
     ),
     (
-        "DATETIME(6)", T(name="timestamp_tz"), [datetime(2100, 1, 1, tzinfo=timezone.utc)],
+        "DATETIME(6)", T(name="timestamp_tz"), [datetime(2100, 1, 1, tzinfo=UTC)],
         "c", ["2100-01-01 00:00:00.000000"],
     ),
     (
@@ -282,7 +282,7 @@ def test_what_the_server_would_change_is_refused(
 ) -> None:
     """A value that does not fit is named with table, column and count; nothing of it is written."""
     if isinstance(value, datetime) and logical.name == "timestamp_tz":
-        value = value.replace(tzinfo=timezone.utc)
+        value = value.replace(tzinfo=UTC)
     with pytest.raises(LossError, match=message) as caught:
         put(url, native, logical, [None, value, None])
     assert stored(url) == []
@@ -398,4 +398,4 @@ def test_one_writer_finds_that_load_data_is_off_and_goes_on(
         bulk.send("t", ["c"], [(pa.array(["1", None]), Form.PLAIN)], "writing")
         assert bulk.infile is False
     assert query(url, "SELECT c FROM t") == [(1,), (None,)]
-    assert INT == integer(32)
+    assert integer(32) == INT
