@@ -16,7 +16,7 @@ from dbsync.connectors.mysql.information import (
     RawTable,
 )
 from dbsync.connectors.mysql.shown import Shown, ShownCheck
-from dbsync.connectors.mysql.tokens import tokenize
+from dbsync.connectors.mysql.tokens import tokenize, unquoted
 from dbsync.model.schema import (
     Action,
     Check,
@@ -132,7 +132,7 @@ def columns_of(expression: str, raw: RawTable) -> tuple[str, ...]:
 def read_checks(table: Narrowed, checks: Iterable[ShownCheck]) -> tuple[Check, ...]:
     """Give the checks whose columns take part."""
     return tuple(
-        Check(expression=_without_introducers(check.expression), name=check.name)
+        Check(expression=_standard(check.expression), name=check.name)
         for check in checks
         if table.keeps(
             "check", check.name or check.expression, columns_of(check.expression, table.raw)
@@ -140,19 +140,26 @@ def read_checks(table: Narrowed, checks: Iterable[ShownCheck]) -> tuple[Check, .
     )
 
 
-def _without_introducers(clause: str) -> str:
-    """Drop ``_utf8mb4`` before strings, which MySQL writes into its expressions."""
+def _standard(clause: str) -> str:
+    """Write the strings of an expression as standard SQL does, where that is possible.
+
+    ``_utf8mb4`` before them, which MySQL writes, is dropped, and a quote that is escaped becomes
+    two. A string with a backslash in it stays as it is.
+    """
     tokens = tokenize(clause)
-    kept = [
-        token.text
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
-        if not (
-            token.kind == "word"
-            and _INTRODUCER.fullmatch(token.text)
-            and following is not None
-            and following.kind == "string"
-        )
-    ]
+    kept: list[str] = []
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.kind == "string":
+            text = unquoted(token.text)
+            plain = token.text[0] == "'" and "\\" not in text
+            kept.append("'" + text.replace("'", "''") + "'" if plain else token.text)
+        elif (
+            token.kind != "word"
+            or following is None
+            or following.kind != "string"
+            or not _INTRODUCER.fullmatch(token.text)
+        ):
+            kept.append(token.text)
     return "".join(kept)
 
 
