@@ -15,8 +15,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from dbsync.connectors.base import TablePlan
-from dbsync.connectors.examine import Examiner, MergingKey, examiner, folded_key
+from dbsync.connectors.base import Examiner, MergingKey, TablePlan
+from dbsync.connectors.examine import examiner, folded_key
 from dbsync.connectors.mysql.connection import Session, quote_literal
 from dbsync.connectors.mysql.existing import TargetColumn, TargetTable
 from dbsync.connectors.mysql.fit import written_columns

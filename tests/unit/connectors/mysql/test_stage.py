@@ -162,7 +162,7 @@ def test_staged_values_arrive_exactly(
 
 
 def test_generated_columns_defaults_and_invisible_columns_are_merged(maria_url: str) -> None:
-    """Computed columns follow, invisible ones are written, those not in the archive get defaults."""
+    """Computed columns follow, invisible ones are written, others get defaults."""
     make(
         maria_url,
         "CREATE TABLE t (i INT PRIMARY KEY AUTO_INCREMENT, c INT INVISIBLE, "

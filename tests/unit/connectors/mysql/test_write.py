@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 
 from dbsync.connectors.base import Counts
+from dbsync.connectors.mysql.bulk import Bulk
+from dbsync.connectors.mysql.encode import Form
 from dbsync.errors import LossError, TargetError
 from dbsync.model.types import LogicalType, decimal, integer
 from tests.servers import MariaServer
 from tests.unit.connectors.mysql.writing import (
     BINARY,
-    INT,
     TEXT,
     Literal,
     column,
@@ -81,13 +84,14 @@ def test_text_arrives_byte_for_byte(url: str) -> None:
 
 def test_bytes_arrive_as_they_are(url: str) -> None:
     """All byte values, runs that look like escapes or broken UTF-8, and empty ones are stored."""
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311  # noqa: S311 - test data
     values = [bytes(range(256)), b"", b"\\N", b"\xff\xfe", b"\xf0\\", b"\t\n\0'", None]
     values += [chance.randbytes(chance.randrange(60)) for _ in range(500)]
     put(url, "LONGBLOB", BINARY, values)
     assert stored(url, "HEX(c)") == [None if v is None else v.hex().upper() for v in values]
 
 
+UUIDS = [UUID(int=0), UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8"), UUID(int=2**128 - 1)]
 EXTREMES: list[tuple[str, T, list[Any], str, list[Any] | None]] = [
     ("TINYINT", integer(8), [-128, 127, 0, None], "c", None),
     ("SMALLINT", integer(16), [-32768, 32767], "c", None),
@@ -120,7 +124,10 @@ EXTREMES: list[tuple[str, T, list[Any], str, list[Any] | None]] = [
     ),
     (
         "DATETIME(6)", T(name="timestamp"),
-        [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), datetime(2020, 3, 29, 2, 30)],
+        [
+            datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999),
+            datetime(2020, 3, 29, 2, 30),
+        ],
         "c",
         ["0001-01-01 00:00:00.000000", "9999-12-31 23:59:59.999999", "2020-03-29 02:30:00.000000"],
     ),
@@ -142,7 +149,10 @@ EXTREMES: list[tuple[str, T, list[Any], str, list[Any] | None]] = [
     ),
     (
         "UUID", T(name="uuid"),
-        [UUID(int=0).bytes, UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8").bytes, UUID(int=2**128 - 1).bytes],
+        [
+            UUID(int=0).bytes, UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8").bytes,
+            UUID(int=2**128 - 1).bytes,
+        ],
         "CAST(c AS CHAR)",
         [str(UUID(int=0)), "6ba7b810-9dad-11d1-80b4-00c04fd430c8", str(UUID(int=2**128 - 1))],
     ),
@@ -176,7 +186,7 @@ def test_extremes_of_every_type_arrive_equal(
 
 def test_floats_are_not_rounded_twice(url: str) -> None:
     """A FLOAT holds the float that was sent, also where its shortest text is another double."""
-    chance = random.Random(3)
+    chance = random.Random(3)  # noqa: S311 - test data
     import struct
 
     values = [struct.unpack("f", chance.randbytes(4))[0] for _ in range(3000)]
@@ -213,7 +223,7 @@ def test_a_boolean_of_mysql_keeps_other_numbers(url: str) -> None:
 
 
 def test_the_empty_error_value_of_an_enum_goes_home(url: str) -> None:
-    """Index 0, which a lenient server once stored for a bad value, is stored again, among others."""
+    """Index 0, which a lenient server once stored for a bad value, is stored again."""
     labels = T(name="enum", labels=("a", "b"))
     put(url, "ENUM('a','b')", labels, ["b", "", "a", None, ""], "enum('a','b')", engine="mysql")
     assert stored(url, "c + 0") == [2, 0, 1, None, 0]
@@ -258,8 +268,8 @@ REFUSED: list[tuple[str, T, Any, str]] = [
     ("DATE", T(name="date"), Literal("2020-02-31"), "only MySQL holds"),
     ("TIME(2)", T(name="time"), time(0, 0, 0, 1), "finer than the 2 digits"),
     ("TIME", T(name="time"), Literal("25:00:00"), "only MySQL holds"),
-    ("DATETIME", T(name="timestamp"), datetime(2020, 1, 1, 0, 0, 0, 5), "finer than the 0 digits"),
-    ("TIMESTAMP NULL", T(name="timestamp_tz"), datetime(2038, 1, 19, 3, 14, 8), "range of TIMESTAMP"),
+    ("DATETIME", T(name="timestamp"), datetime(2020, 1, 1, 0, 0, 0, 5), "finer than the 0"),
+    ("TIMESTAMP NULL", T(name="timestamp_tz"), datetime(2038, 1, 19, 3, 14, 8), "range of"),
     ("TIMESTAMP NULL", T(name="timestamp_tz"), datetime(1970, 1, 1), "range of TIMESTAMP"),
     ("TIMESTAMP NULL", T(name="timestamp"), datetime(2020, 1, 1), "cannot be timestamp_tz"),
     ("ENUM('a','b')", TEXT, "A", "no label"),
@@ -385,13 +395,8 @@ def test_one_writer_finds_that_load_data_is_off_and_goes_on(
     serve_maria: Callable[..., MariaServer],
 ) -> None:
     """A server that refuses only when it is asked makes the writer change its way."""
-    from dbsync.connectors.mysql.bulk import Bulk
-    from dbsync.connectors.mysql.encode import Form
-
     server = serve_maria({"local-infile": "0"})
     url = server.url(server.create_database())
-    import pyarrow as pa
-
     make(url, "CREATE TABLE t (c INT)")
     with session(url) as opened:
         bulk = Bulk(opened, infile=True)
