@@ -92,7 +92,9 @@ class LoadVerification:
         with self._lock:
             total.merge(part)
 
-    def compare(self, opened: Callable[[], Source], *, jobs: int, on_event: OnEvent) -> Comparison:
+    def compare(
+        self, opened: Callable[[int], Source], *, jobs: int, on_event: OnEvent
+    ) -> Comparison:
         """Read the loaded tables once, and compare them with the rows that were added.
 
         Where they differ, the ranges in question are read again on both sides. `opened` opens the
