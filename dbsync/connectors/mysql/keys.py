@@ -6,8 +6,9 @@ are chosen, connections.
 
 A cut must sort on the server exactly as the index does, or rows would be in two ranges or in
 none. That rules out columns whose constants compare by other rules than their index: enum, set,
-bit, float; text of character sets that Unicode does not cover; and dates that no calendar has,
-whose comparison gives neither true nor false.
+bit, float; text of character sets that Unicode does not cover; dates that no calendar has, whose
+comparison gives neither true nor false; and CHAR under a collation without padding, where MariaDB
+10.11 finds a key like x'1F', which sorts before a blank, on neither side of itself.
 """
 
 from __future__ import annotations
@@ -147,7 +148,10 @@ def _key_column(name: str, facts: ColumnFacts) -> KeyColumn | None:
     if kind == "text":
         if not wholly_unicode(facts.charset) or facts.charset in _WIDE:
             return None
-        folds = not (facts.collation or "").endswith(("_bin", "_cs"))
+        collation = facts.collation or ""
+        if facts.data_type == "char" and ("_nopad_" in collation or "_0900_" in collation):
+            return None
+        folds = not collation.endswith(("_bin", "_cs"))
     return KeyColumn(name=name, kind=kind, scale=facts.scale or 0, folds=folds)
 
 
