@@ -187,8 +187,6 @@ def test_extremes_of_every_type_arrive_equal(
 def test_floats_are_not_rounded_twice(url: str) -> None:
     """A FLOAT holds the float that was sent, also where its shortest text is another double."""
     chance = random.Random(3)  # noqa: S311 - test data
-    import struct
-
     values = [struct.unpack("f", chance.randbytes(4))[0] for _ in range(3000)]
     values = [v for v in values if v == v and abs(v) != float("inf")]
     values += [3.4028234663852886e38, 1.401298464324817e-45, 1.1754942106924411e-38, 0.1]
@@ -403,4 +401,3 @@ def test_one_writer_finds_that_load_data_is_off_and_goes_on(
         bulk.send("t", ["c"], [(pa.array(["1", None]), Form.PLAIN)], "writing")
         assert bulk.infile is False
     assert query(url, "SELECT c FROM t") == [(1,), (None,)]
-    assert integer(32) == INT
