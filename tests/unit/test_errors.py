@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from dbsync import errors
 from dbsync.errors import ArchiveError, DbsyncError, StorageError
+from dbsync.model.values.misfit import MisfitError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -23,6 +25,7 @@ EXIT_CODES = {
     errors.StorageError: 5,
     errors.ArchiveError: 6,
     errors.LossError: 7,
+    MisfitError: 7,
     errors.ConflictError: 8,
 }
 """Scripts of users depend on these numbers: they never change."""
@@ -31,6 +34,8 @@ EXIT_CODES = {
 def make(kind: type[DbsyncError], message: str, **options: str) -> DbsyncError:
     if issubclass(kind, ArchiveError):
         return kind("E_CHECKSUM", message, **options)
+    if issubclass(kind, MisfitError):
+        return kind(pa.array([True]), "v", "t", message, **options)
     return kind(message, **options)
 
 

@@ -109,7 +109,9 @@ class _Reader:
         flavour = self._session.flavour
         table = Table(
             name=Name(None, raw.name),
-            columns=read_columns(raw, picked, flavour, include_schema=include_schema),
+            columns=read_columns(
+                raw, picked, flavour, self._session.database, include_schema=include_schema
+            ),
             primary_key=read_primary_key(narrowed),
             where=self._chosen.where_of(raw),
             all_columns=len(picked) == len(raw.columns),

@@ -6,11 +6,13 @@ native DDL, connections.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from dbsync.connectors.mysql.defaults import classify
 from dbsync.connectors.mysql.flavour import Flavour
 from dbsync.connectors.mysql.information import RawColumn, RawTable
+from dbsync.connectors.mysql.tokens import tokenize
 from dbsync.connectors.mysql.types import logical_type, storage_of
 from dbsync.model.schema import (
     Column,
@@ -22,23 +24,38 @@ from dbsync.model.schema import (
     exceptions_names,
 )
 
+_NEXTVAL = re.compile(r"nextval\(((?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)\)", re.IGNORECASE)
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
 def read_columns(
-    raw: RawTable, chosen: Iterable[RawColumn], flavour: Flavour, *, include_schema: bool
+    raw: RawTable,
+    chosen: Iterable[RawColumn],
+    flavour: Flavour,
+    database: str,
+    *,
+    include_schema: bool,
 ) -> tuple[Column, ...]:
-    """Describe the chosen columns of a table: types always, the rest with `include_schema`."""
+    """Describe the chosen columns of a table of `database`: types always, the rest with
+    `include_schema`."""
     columns = list(chosen)
     exceptions = exceptions_names(column.name for column in columns)
     return tuple(
-        _column(raw, column, exceptions[column.name], flavour, include_schema=include_schema)
+        _column(
+            raw, column, exceptions[column.name], flavour, database, include_schema=include_schema
+        )
         for column in columns
     )
 
 
 def _column(
-    raw: RawTable, column: RawColumn, exceptions: str, flavour: Flavour, *, include_schema: bool
+    raw: RawTable,
+    column: RawColumn,
+    exceptions: str,
+    flavour: Flavour,
+    database: str,
+    *,
+    include_schema: bool,
 ) -> Column:
     logical = logical_type(column.facts, flavour)
     generated = None
@@ -58,16 +75,28 @@ def _column(
         return described
     from msgspec.structs import replace
 
-    identity = None
-    if column.auto_increment:
-        identity = Identity(kind="autoincrement", sequence=Name(None, raw.name))
+    identity = _identity(raw, column, database)
+    numbered = generated is not None or identity is not None
     return replace(
         described,
-        default=None if generated else classify(column.default, logical),
+        default=None if numbered else classify(column.default, logical),
         identity=identity,
         collation=own_collation(raw, column),
         comment=column.comment or None,
     )
+
+
+def _identity(raw: RawTable, column: RawColumn, database: str) -> Identity | None:
+    """Say how a column numbers itself: by itself, or by drawing from a sequence of MariaDB."""
+    if column.auto_increment:
+        return Identity(kind="autoincrement", sequence=Name(None, raw.name))
+    match = _NEXTVAL.fullmatch(column.default or "")
+    if match is None:
+        return None
+    names = [token.identifier or "" for token in tokenize(match[1]) if token.kind == "name"]
+    if len(names) > 1 and names[0] != database:
+        return None
+    return Identity(kind="serial", sequence=Name(None, names[-1]))
 
 
 def native_type(column: RawColumn) -> str:
@@ -91,7 +120,7 @@ def read_sequences(raws: dict[str, RawTable], tables: Iterable[Table]) -> list[S
     for table in tables:
         raw = raws[table.name.name]
         for column in table.columns:
-            if column.identity is None:
+            if column.identity is None or column.identity.kind != "autoincrement":
                 continue
             kind = next(c.facts for c in raw.columns if c.name == column.name)
             bits = _BITS.get(kind.data_type, 64) - (0 if kind.unsigned else 1)

@@ -125,6 +125,8 @@ class Rows:
         self._connection.server_status = end.status
         if end.status & _MORE_RESULTS:
             raise Malformed("the statement has more than one result")
+        if self._buffer[starts[-1] + 3] != (self._sequence + len(starts) - 1) % 256:
+            raise Malformed("rows are missing at the end")
         return starts.pop()
 
     def _split(self, starts: list[int], scanned: int) -> list[pa.BinaryArray] | None:

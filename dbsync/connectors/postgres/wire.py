@@ -242,4 +242,5 @@ def _refuse_far(values: pa.Array, own: LogicalType, column: Column, table: str) 
             # 64 bits of microseconds end in 294247, the server's own in 294276.
             last = r"^(?:2942[4-6][0-9]|29427[0-6])-[^B]*$"
             near = pc.or_(near, pc.match_substring_regex(values, last))
-        refuse(pc.invert(near), column.name, table, "outside the years that PostgreSQL knows")
+        far = pc.and_not(values.is_valid(), near)
+        refuse(far, column.name, table, "outside the years that PostgreSQL knows")

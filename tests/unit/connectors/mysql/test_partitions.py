@@ -193,7 +193,7 @@ def test_ranges_are_about_equal(maria: MariaServer, maria_url: str, kind: str) -
         _fill(connection, "t", columns, list(make(random.Random(4))))  # noqa: S311
     with snapshot(maria_url) as snap:
         found = table(snap, "t")
-        ranges = snap.partitions(found, 64 << 10)
+        ranges = snap.partitions(found, 16 << 10)
         sizes = [sum(b.num_rows for b in snap.read(found, p)) for p in ranges]
     average = sum(sizes) / len(sizes)
     assert len(sizes) >= 8
@@ -229,7 +229,7 @@ def test_the_search_reads_no_more_than_a_few_keys(maria: MariaServer, maria_url:
         raw = read_information(session).tables["t"]
         (described,) = read_database(session, Selection(), include_schema=False).tables
         session.run("FLUSH STATUS", "resetting the counters")
-        ranges = partitions.split(session, raw, described, 128 << 10)
+        ranges = partitions.split(session, raw, described, 96 << 10)
         counters = session.rows("SHOW SESSION STATUS LIKE 'Handler_read%'", "counting")
     finally:
         session.close()
@@ -283,7 +283,7 @@ def test_a_unique_key_without_nulls_serves_as_well(maria: MariaServer, maria_url
 def test_bounds_are_plain_values(maria: MariaServer, maria_url: str) -> None:
     """Bounds are whole numbers and text, never SQL, so that a partition may travel."""
     maria.execute(
-        "CREATE TABLE t (a int, b varbinary(9), c varchar(9), PRIMARY KEY (a, b, c));"
+        "CREATE TABLE t (a int, b varbinary(9), c varchar(19), PRIMARY KEY (a, b, c));"
         "INSERT INTO t SELECT 1, char(seq), concat(\"' OR '1\", seq) FROM seq_1_to_200",
         name_of(maria_url),
     )
