@@ -117,7 +117,7 @@ def _read_facts(session: Session) -> _Facts:
     tables = session.rows(
         "SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES"
         f" WHERE {within_database(session)('TABLE_SCHEMA')} AND TABLE_TYPE <> 'VIEW'"
-        " AND TABLE_TYPE <> 'SEQUENCE' ORDER BY TABLE_NAME",
+        " AND TABLE_TYPE <> 'SEQUENCE' ORDER BY BINARY TABLE_NAME",
         _DOING,
     )
     return _Facts(

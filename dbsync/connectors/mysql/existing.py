@@ -244,7 +244,7 @@ def _triggers(session: Session, within: Within) -> dict[str, list[TargetTrigger]
         "SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS owner, ACTION_TIMING AS timing,"
         " EVENT_MANIPULATION AS event FROM information_schema.TRIGGERS"
         f" WHERE {within('TRIGGER_SCHEMA', 'EVENT_OBJECT_TABLE')}"
-        " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
+        " ORDER BY BINARY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
         "reading triggers",
     ):
         found[row["owner"]].append(

@@ -167,7 +167,7 @@ def read_information(session: Session, only: Collection[str] | None = None) -> I
         " DATA_LENGTH AS data_bytes, AUTO_INCREMENT AS auto_increment,"
         " TABLE_COLLATION AS table_collation, CREATE_OPTIONS AS options, TABLE_COMMENT AS remark"
         f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
-        " AND TABLE_TYPE NOT LIKE '%TEMPORARY%' ORDER BY TABLE_NAME",
+        " AND TABLE_TYPE NOT LIKE '%TEMPORARY%' ORDER BY BINARY TABLE_NAME",
         "reading the list of tables",
     ):
         name = row["name"]
@@ -198,7 +198,7 @@ def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
         " CHARACTER_SET_NAME AS charset, COLLATION_NAME AS column_collation, EXTRA AS extra,"
         " GENERATION_EXPRESSION AS generation, COLUMN_COMMENT AS remark, PRIVILEGES AS rights"
         f" FROM information_schema.COLUMNS WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
-        " ORDER BY TABLE_NAME, ORDINAL_POSITION",
+        " ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION",
         "reading columns",
     ):
         is_json = (row["owner"], row["name"]) in json_columns
@@ -264,7 +264,7 @@ def _indexes(session: Session, within: Within) -> dict[str, list[RawIndex]]:
         " INDEX_TYPE AS kind, COLUMN_NAME AS column_name, SUB_PART AS prefix,"
         f" COLLATION AS direction, {session.flavour.index_expression} AS part, NULLABLE AS nullable"
         f" FROM information_schema.STATISTICS WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
-        " ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+        " ORDER BY BINARY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
         "reading indexes",
     ):
         key = (row["owner"], row["name"])
@@ -307,7 +307,7 @@ def read_foreign_keys(session: Session) -> dict[str, list[RawForeignKey]]:
         " REFERENCED_TABLE_SCHEMA AS referred_schema, REFERENCED_TABLE_NAME AS referred,"
         " REFERENCED_COLUMN_NAME AS referred_column FROM information_schema.KEY_COLUMN_USAGE"
         f" WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')} AND REFERENCED_TABLE_NAME IS NOT NULL"
-        " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
+        " ORDER BY BINARY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION",
         "reading foreign keys",
     ):
         grouped[row["owner"], row["name"]].append(row)

@@ -100,7 +100,7 @@ class ObjectReader:
         for row in self._session.rows(
             "SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS owner"
             f" FROM information_schema.TRIGGERS WHERE {self._within('TRIGGER_SCHEMA')}"
-            " ORDER BY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
+            " ORDER BY BINARY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
             "reading triggers",
         ):
             shown = self._shown("TRIGGER", row["name"], "SQL Original Statement")
@@ -113,7 +113,7 @@ class ObjectReader:
         rows = self._session.rows(
             "SELECT ROUTINE_NAME AS name, ROUTINE_TYPE AS kind"
             f" FROM information_schema.ROUTINES WHERE {self._within('ROUTINE_SCHEMA')}"
-            " ORDER BY ROUTINE_NAME",
+            " ORDER BY BINARY ROUTINE_NAME",
             "reading routines",
         )
         found: list[ShownObject] = []
@@ -129,7 +129,7 @@ class ObjectReader:
         """Read the events."""
         rows = self._session.rows(
             "SELECT EVENT_NAME AS name FROM information_schema.EVENTS"
-            f" WHERE {self._within('EVENT_SCHEMA')} ORDER BY EVENT_NAME",
+            f" WHERE {self._within('EVENT_SCHEMA')} ORDER BY BINARY EVENT_NAME",
             "reading events",
         )
         shown = (self._shown("EVENT", row["name"], "Create Event") for row in rows)

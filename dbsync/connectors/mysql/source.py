@@ -158,7 +158,8 @@ def _names(session: Session, selection: Selection) -> list[str]:
     within = within_database(session)
     found = session.rows(
         "SELECT TABLE_NAME AS name, TABLE_TYPE AS kind, ENGINE AS engine"
-        f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA')} ORDER BY TABLE_NAME",
+        f" FROM information_schema.TABLES WHERE {within('TABLE_SCHEMA')}"
+        " ORDER BY BINARY TABLE_NAME",
         "listing the tables",
     )
     tables = {
