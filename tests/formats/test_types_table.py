@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, get_args
 
 import psycopg2
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
+from dbsync.connectors.mysql import mapping as mysql
+from dbsync.connectors.mysql.flavour import Flavour, flavour_of
 from dbsync.connectors.postgres.mapping import type_text
 from dbsync.connectors.postgres.types import DIRECT
 from dbsync.connectors.registry import open_source
@@ -21,54 +23,23 @@ from dbsync.connectors.sqlite.types import changed, declared_type, logical_type,
 from dbsync.errors import LossError
 from dbsync.model.schema import Column
 from dbsync.model.selection import Selection
-from dbsync.model.types import LogicalType, TypeName, decimal, integer, standard_storage
+from dbsync.model.types import LogicalType, TypeName, standard_storage
 from dbsync.model.values import standardize, to_text
+from tests.formats.types_document import (
+    DOCUMENT,
+    INTEGERS,
+    TYPES,
+    Row,
+    cell,
+    code,
+    codes,
+    named,
+    special_values,
+    table,
+)
+from tests.integration.maria_rows import maria_query
 
-DOCUMENT = Path(__file__).parents[2] / "formats" / "types-v1.md"
-INTEGERS = [integer(b, unsigned=u) for b in (8, 16, 32, 64) for u in (False, True)]
-TYPES = {
-    str(logical): logical
-    for logical in [
-        *INTEGERS,
-        *(LogicalType(name="float", bits=bits) for bits in (32, 64)),
-        *(decimal(*digits) for digits in ((10, 0), (10, 2), (38, 10), (60, 20), (3, -2))),
-        decimal(2000, 2),
-        *(LogicalType(name="string", length=n) for n in (None, 5, 40, 63, 20_000_000)),
-        *(
-            LogicalType(name="array", element=element)
-            for element in (integer(32), LogicalType(name="string"), LogicalType(name="native"))
-        ),
-        *(
-            LogicalType(name=name)
-            for name in get_args(TypeName)
-            if name not in ("integer", "float", "decimal", "string", "array")
-        ),
-    ]
-}
-Row = dict[str, str]
-
-
-def table(section: str) -> list[Row]:
-    """Read the table of a section as dicts by column heading, code marks taken off."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    body = re.split(rf"^#+ {re.escape(section)}.*$", text, flags=re.MULTILINE)[1]
-    body = re.split(r"^#", body, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = [line for line in body.splitlines() if line.startswith("|")]
-    split = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    headings, rows = split[0], split[2:]
-    assert rows, section
-    assert all(len(row) == len(headings) for row in rows), section
-    return [dict(zip(headings, row, strict=True)) for row in rows]
-
-
-def code(cell: str) -> str:
-    """Take the code marks off a cell."""
-    return cell.removeprefix("`").removesuffix("`")
-
-
-def named(row: Row) -> LogicalType:
-    """Find the logical type that a row is about."""
-    return TYPES[code(row["Logical type"])]
+MARIADB, MYSQL = flavour_of("10.11.6-MariaDB"), flavour_of("8.0.36")
 
 
 def column(logical: LogicalType, storage: str) -> Column:
@@ -76,14 +47,14 @@ def column(logical: LogicalType, storage: str) -> Column:
     return Column(name="c", type=logical, native_type="", storage=storage, exceptions="c:x")
 
 
-@pytest.mark.parametrize("section", ["2.", "4.", "5.2", "6.2"])
+@pytest.mark.parametrize("section", ["2.", "4.", "5.1", "6.2", "7.2", "8.2"])
 def test_every_logical_type_has_a_row(section: str):
     """No type of the model is forgotten in the table of a section, and none appears twice."""
     rows = table(section)
     found = [code(row["Logical type"]) for row in rows]
     assert len(set(found)) == len(found)
     names = {TYPES[name].name for name in found}
-    left_to_prose = {"any"} if section in ("4.", "5.2") else set()
+    left_to_prose = {"any"} if section in ("4.", "6.2", "8.2") else set()
     assert names == set(get_args(TypeName)) - left_to_prose
     if section != "4.":
         assert {str(logical) for logical in INTEGERS} <= set(found)
@@ -121,7 +92,7 @@ def test_literals_are_as_documented(row: Row):
         except LossError:
             continue
         found += [] if literals is None else literals.to_pylist()
-    documented = re.findall(r"`([^`]+)`", row["Literals"])
+    documented = codes(row["Literals"])
     if logical.name == "timestamp":
         documented.append("294277-01-01 00:00:00")
     if logical.name == "timestamp_tz":
@@ -162,7 +133,7 @@ def test_conversions_are_refused_where_the_document_has_a_dash(row: Row, klass: 
 
 def test_postgresql_types_are_read_as_documented(new_pg_url: Callable[[], str]):
     """A table with a column of every documented type is read with these logical types."""
-    rows = table("5.1")
+    rows = table("6.1")
     made = {"an enum": "mood", "a composite type": "pair"}
     natives = [made.get(row["PostgreSQL type"], code(row["PostgreSQL type"])) for row in rows]
     columns = ", ".join(f"c{number} {native}" for number, native in enumerate(natives))
@@ -189,19 +160,99 @@ def test_postgresql_types_are_read_as_documented(new_pg_url: Callable[[], str]):
         assert read.storage == standard_storage(wanted)
 
 
-@pytest.mark.parametrize("row", table("5.2"), ids=lambda row: row["Logical type"])
+@pytest.mark.parametrize("row", table("6.2"), ids=lambda row: row["Logical type"])
 def test_postgresql_types_are_made_as_documented(row: Row):
     """Each logical type becomes the documented type, with a loss where one is documented."""
-    text, change = type_text(named(row), lambda _: "an enum made for the import")
+    text, _ = type_text(named(row), lambda _: "an enum made for the import")
     assert text == code(row["PostgreSQL type"])
-    outcome = "exact" if change is None else "text" if text == "text" else "wider"
-    if row["Logical type"] == "`string(20000000)`":
-        outcome = "wider"  # text without a limit holds every such string
-    assert outcome == row["Outcome"]
+    assert postgres_outcome(named(row)) == row["Outcome"]
+
+
+def postgres_outcome(logical: LogicalType) -> str:
+    """Say in a word what the code makes of a type in PostgreSQL."""
+    text, change = type_text(logical, lambda _: "an enum made for the import")
+    return _outcome(logical, text == "text", change)
+
+
+def mysql_outcome(logical: LogicalType, flavour: Flavour) -> str:
+    """Say in a word what the code makes of a type in MariaDB or MySQL."""
+    text, change = mysql.type_text(_labelled(column(logical, "string")), flavour)
+    return _outcome(logical, text == "longtext" or text.startswith("char("), change)
+
+
+def _outcome(logical: LogicalType, is_text: bool, change: str | None) -> str:
+    if change is None:
+        return "exact"
+    # A text without a limit holds every string of some length.
+    return "text" if is_text and logical.name != "string" else "wider"
+
+
+def _labelled(one: Column) -> Column:
+    labels = ("a", "b") if one.type.name == "enum" else ()
+    return replace(one, type=replace(one.type, labels=labels))
+
+
+@pytest.mark.parametrize("row", table("8.2"), ids=lambda row: row["Logical type"])
+def test_mysql_types_are_made_as_documented(row: Row):
+    """Each logical type becomes the documented type of each server, with its documented loss."""
+    logical = named(row)
+    one = _labelled(column(logical, standard_storage(logical)))
+    documented = (code(row["MariaDB type"]), row["Outcome"])
+    assert (mysql.type_text(one, MARIADB)[0], mysql_outcome(logical, MARIADB)) == documented
+    if row["MySQL, where it differs"]:
+        text, _, outcome = row["MySQL, where it differs"].partition(", ")
+        documented = (code(text), outcome)
+    assert (mysql.type_text(one, MYSQL)[0], mysql_outcome(logical, MYSQL)) == documented
+
+
+def test_mysql_types_are_read_as_documented(maria_url: str):
+    """A table with a column of every documented type is read with these types and storages."""
+    rows = table("8.1")
+    natives = [code(row["MySQL type"]) for row in rows]
+    columns = ", ".join(f"c{number} {native}" for number, native in enumerate(natives))
+    maria_query(maria_url, f"CREATE TABLE t ({columns}) CHARACTER SET utf8mb4")
+    with closing(open_source(maria_url)) as source, source.snapshot(Selection()) as snapshot:
+        found = snapshot.database.tables[0].columns
+    for row, native, read in zip(rows, natives, found, strict=True):
+        assert read.native_type.split(" CHARACTER SET ")[0] == native
+        wanted = named(row)
+        if wanted.name == "enum":
+            wanted = replace(wanted, labels=("a", "b"))
+        if wanted.name in ("time", "timestamp", "timestamp_tz"):
+            wanted = replace(wanted, precision=6)
+        assert (native, read.type) == (native, wanted)
+        assert (native, read.storage) == (native, code(row["Storage"]))
+
+
+@pytest.mark.parametrize("row", table("5.1"), ids=lambda row: row["Logical type"])
+def test_the_overview_agrees_with_the_code(row: Row):
+    """Every cell has the outcome that the code of its engine gives, and names known values."""
+    logical = named(row)
+    change = changed(logical)
+    expected = {
+        "PostgreSQL": postgres_outcome(logical),
+        "SQLite": "exact" if change is None else "text",
+        "MariaDB": mysql_outcome(logical, MARIADB),
+        "MySQL": mysql_outcome(logical, MYSQL),
+    }
+    if logical.name == "any":  # the type is that of the values, which every engine has
+        expected = dict.fromkeys(expected, "exact")
+    assert {product: cell(row[product]).outcome for product in expected} == expected
+
+
+def test_the_overview_names_every_kind_of_values():
+    """What a cell refuses is described for its type, and what is described is refused somewhere."""
+    refused = {
+        (name, code(row["Logical type"]))
+        for row in table("5.1")
+        for product in ("PostgreSQL", "SQLite", "MariaDB", "MySQL")
+        for name in cell(row[product]).refused
+    }
+    assert {(values.name, values.type) for values in special_values()} == refused
 
 
 @pytest.mark.parametrize(
-    "row", table("6.1"), ids=lambda row: f"{row['Declared type']}-{row['Values']}"
+    "row", table("7.1"), ids=lambda row: f"{row['Declared type']}-{row['Values']}"
 )
 def test_sqlite_types_are_read_as_documented(row: Row):
     """A declared type, with values of one class, has the documented type and storage."""
@@ -211,7 +262,7 @@ def test_sqlite_types_are_read_as_documented(row: Row):
     assert (kind.type, kind.storage) == (named(row), code(row["Storage"]))
 
 
-@pytest.mark.parametrize("row", table("6.2"), ids=lambda row: row["Logical type"])
+@pytest.mark.parametrize("row", table("7.2"), ids=lambda row: row["Logical type"])
 def test_sqlite_types_are_made_as_documented(row: Row):
     """Each logical type becomes the documented declaration and class, with its documented loss."""
     logical = named(row)
@@ -221,7 +272,7 @@ def test_sqlite_types_are_made_as_documented(row: Row):
     assert (changed(logical) is None) == (row["Outcome"] == "exact")
 
 
-@pytest.mark.parametrize("row", table("6.2"), ids=lambda row: row["Logical type"])
+@pytest.mark.parametrize("row", table("7.2"), ids=lambda row: row["Logical type"])
 def test_sqlite_reads_back_the_type_that_it_was_given(row: Row):
     """What the target declares is read as the same logical type, but for opaque text."""
     logical = named(row)

@@ -2,6 +2,6 @@
 
 What lives here: everything that `verify --against` and ``--verify`` of clone and import share.
 Rows are compared in their canonical form under the archive's types, so neither their order nor the
-engine matters (``formats/types-v1.md``, section 7). Must not know: SQL, files, how results are
+engine matters (``formats/types-v1.md``, section 9). Must not know: SQL, files, how results are
 printed.
 """

@@ -115,7 +115,7 @@ def _put(bins: Bins, name: bytes, count: int, value: int) -> None:
 
 
 def row_hashes(rows: pa.Array) -> list[bytes]:
-    """Hash canonical rows, each to 16 bytes, as ``formats/types-v1.md`` section 7 says."""
+    """Hash canonical rows, each to 16 bytes, as ``formats/types-v1.md`` section 9 says."""
     return [blake2b(row, digest_size=16).digest() for row in rows.to_pylist()]
 
 
