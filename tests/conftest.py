@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +18,26 @@ from tests.servers.mariadb import BINLOG
 from tests.servers.process import temporary_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+TEST_TIMEOUT_S = 300
+
+
+@pytest.fixture(autouse=True)
+def _end_a_hang(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that hangs, with a message and where it stood, instead of waiting for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise TimeoutError(f"{request.node.nodeid} took more than {TEST_TIMEOUT_S} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(TEST_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _serve(major: int) -> Iterator[PostgresServer]:

@@ -130,7 +130,10 @@ class _Beginning:
         workers = [self._session() for _ in range(self._jobs)]
         for way, take in (
             ("all workers on one snapshot, begun under the server's lock", self._global_lock),
-            ("all workers on one snapshot, begun under LOCK TABLES", self._table_locks),
+            (
+                "all workers on one snapshot, begun under LOCK TABLES: this user lacks RELOAD",
+                self._table_locks,
+            ),
         ):
             with contextlib.ExitStack() as held:
                 lock = held.enter_context(contextlib.closing(self._session()))
