@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def _accounts(url: str) -> None:
 
 
 @contextmanager
-def _transfers(url: str) -> Iterator[None]:
+def _transfers(url: str) -> Generator[None, None, None]:
     """Move amounts from one table to the other until the block ends, and fail if that failed."""
     stop, started = threading.Event(), threading.Event()
     failures: list[BaseException] = []
@@ -120,9 +120,9 @@ def test_transfers_without_reload(
     with maria.account("modest", f"{rights} ON `{name}`.*"):
         url = maria.url(name, user="modest")
         for _ in range(2):
-            result = _export_while_writing(url, maria_url, tmp_path, 4)
-    assert result.consistency.level == "snapshot"
-    assert "RELOAD" in str(result.consistency.note)
+            reached = _export_while_writing(url, maria_url, tmp_path, 4).consistency
+            assert reached.level == "snapshot"
+            assert "RELOAD" in str(reached.note)
 
 
 @pytest.mark.parametrize(

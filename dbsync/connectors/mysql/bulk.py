@@ -176,8 +176,10 @@ def _refused(warnings: Iterable[Warning], count: int, missing: int, doing: str) 
         )
     if said := found(_CHANGED):
         number = sum(n for code, n in numbers.items() if code in _CHANGED)
+        # Which column a text that is no JSON was for, MariaDB says by the column's check only.
+        all_said = "; ".join(text for text in (said, found(_CONSTRAINT)) if text)
         return LossError(
-            f"{doing}: {number} {'value does' if number == 1 else 'values do'} not fit: {said}",
+            f"{doing}: {number} {'value does' if number == 1 else 'values do'} not fit: {all_said}",
             hint="widen the column on the target, or correct the values; nothing of this chunk "
             "is written",
         )
