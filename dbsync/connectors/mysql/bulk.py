@@ -129,18 +129,28 @@ def _warnings(session: Session, doing: str) -> list[Warning]:
 def load_statement(
     table: str, names: Sequence[str], columns: Sequence[tuple[pa.Array, Form]]
 ) -> str:
-    """Write the LOAD DATA statement for a file of `encode.lines`; its file has no real name."""
+    """Write the LOAD DATA statement for a file of `encode.lines`; its file has no real name.
+
+    With SET the servers forget that the file gave a value for an AUTO_INCREMENT column, and make a
+    new number of a 0 in spite of NO_AUTO_VALUE_ON_ZERO (seen on MariaDB 10.11), so that column
+    is set too.
+    """
     listed: list[str] = []
     made: list[str] = []
+    made_up = any(form in (Form.BYTES, Form.NUMBER) for _, form in columns)
     for number, (name, (_, form)) in enumerate(zip(names, columns, strict=True)):
         quoted = quote_name(name)
-        if form in (Form.PLAIN, Form.TEXT):
-            listed.append(quoted)
-            continue
         variable = f"@dbsync{number}"
+        match form:
+            case Form.BYTES:
+                made.append(f"{quoted} = UNHEX({variable})")
+            case Form.NUMBER:
+                made.append(f"{quoted} = CAST({variable} AS UNSIGNED)")
+            case Form.COUNTER if made_up:
+                made.append(f"{quoted} = {variable}")
+            case _:
+                variable = quoted
         listed.append(variable)
-        value = f"UNHEX({variable})" if form is Form.BYTES else f"CAST({variable} AS UNSIGNED)"
-        made.append(f"{quoted} = {value}")
     assigned = f" SET {', '.join(made)}" if made else ""
     return (
         f"LOAD DATA LOCAL INFILE 'dbsync' INTO TABLE {table} CHARACTER SET {CHARSET} "

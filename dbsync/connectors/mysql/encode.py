@@ -1,6 +1,6 @@
 """Rows as the file of LOAD DATA: spelled in Arrow and numpy, never value by value.
 
-What lives here: the four forms in which values are spelled, escaping, and the lines of the file.
+What lives here: the forms in which values are spelled, escaping, and the lines of the file.
 Must not know: types of columns, statements, sessions.
 
 The file is UTF-8: fields end in a tab, lines in a newline, backslashes escape, ``\\N`` is NULL.
@@ -40,6 +40,8 @@ class Form(Enum):
     """Any bytes: hexadecimal digits."""
     NUMBER = "number"
     """A number that must reach the column as such: bits, members of enums and sets."""
+    COUNTER = "counter"
+    """As PLAIN, for an AUTO_INCREMENT column."""
 
 
 class Escape:

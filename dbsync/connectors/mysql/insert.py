@@ -68,5 +68,5 @@ def _literal(values: pa.Array, form: Form) -> pa.StringArray:
             return pc.binary_join_element_wise("x'", hexadecimal(values), "'", "")
         case Form.TEXT:
             return pc.binary_join_element_wise("'", escaped(values, _LITERAL), "'", "")
-        case Form.PLAIN:
+        case Form.PLAIN | Form.COUNTER:
             return pc.binary_join_element_wise("'", values, "'", "")

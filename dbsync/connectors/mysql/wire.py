@@ -1,7 +1,7 @@
 """How the values of one column travel to the server, and how it is made sure that none changes.
 
 What lives here: from what a source stored to the values that are spelled for the server, in one of
-four forms (`encode.Form`), and whether types alone prove that every value fits. What a column
+the forms of `encode.Form`, and whether types alone prove that every value fits. What a column
 holds stands in `capacity`. Must not know: statements, transactions.
 
 Values of the same engine and kind of type are taken as they are, with the dates and times that
@@ -158,7 +158,8 @@ def wire_column(source: Column, target: TargetColumn, engine: str, flavour: Flav
         held = changed(held, labels=target.facts.labels)
     own = effective_type(source)
     same = engine == ENGINE and capacity(source.native_type).kind == held.kind
-    return Wire(source, target, held, _form(held), _reading(own, source, held, same), same)
+    form = Form.COUNTER if target.auto_increment else _form(held)
+    return Wire(source, target, held, form, _reading(own, source, held, same), same)
 
 
 def _form(held: Capacity) -> Form:

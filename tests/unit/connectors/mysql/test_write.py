@@ -389,6 +389,19 @@ def test_a_row_too_long_for_a_statement_says_so_before_it_is_sent(
     assert query(url, "SELECT i, LENGTH(c) FROM t") == [(1, 900_000), (2, 900_000)]
 
 
+def test_zero_stays_zero_in_an_auto_increment_column_beside_bytes(url: str) -> None:
+    """A number that the table would make up itself is stored as given, bits and bytes or not."""
+    for number, other in enumerate(("c BLOB", "c BIT(3)", "c INT")):
+        make(
+            url, "DROP TABLE IF EXISTS t", f"CREATE TABLE t (i INT AUTO_INCREMENT UNIQUE, {other})"
+        )
+        logical = (BINARY, integer(8, unsigned=True), integer(32))[number]
+        rows = [(value, b"x" if number == 0 else 5) for value in (0, 1, -5)]
+        write(url, source(column("i"), column("c", logical)), rows)
+        assert query(url, "SELECT i, c + 0 FROM t ORDER BY i" if number else "SELECT i, c FROM t"
+                     " ORDER BY i") == sorted(rows)  # fmt: skip
+
+
 def test_one_writer_finds_that_load_data_is_off_and_goes_on(
     serve_maria: Callable[..., MariaServer],
 ) -> None:
