@@ -115,13 +115,18 @@ def maria_definitions(url: str) -> dict[tuple[str, str], Any]:
     """Return what SHOW CREATE says of every object, DEFINER aside, by kind and name.
 
     Modes, character sets and the zone of an event are part of it; a trigger's moment of creation
-    is not. Sequences come with their state.
+    is not, nor the database's own name, which the server writes before a sequence. Sequences come
+    with their state, and spatial columns with the SRID that SHOW CREATE does not tell.
     """
     found: dict[tuple[str, str], Any] = {}
+    database = quoted(unquote(urlsplit(url).path[1:])).encode() + b"."
     for kind, name in _objects(url):
         # A default of a binary column is shown as its bytes, which need not be text.
         shown = maria_query(url, f"SHOW CREATE {kind} {quoted(name)}", text=False)[0]
-        row = [_DEFINER.sub(b"", v) if isinstance(v, bytes) else v for v in shown]
+        row = [
+            _DEFINER.sub(b"", v).replace(database, b"") if isinstance(v, bytes) else v
+            for v in shown
+        ]
         if kind == "TRIGGER":
             row = row[:-1]
         if kind == "SEQUENCE":
@@ -131,6 +136,11 @@ def maria_definitions(url: str) -> dict[tuple[str, str], Any]:
         url,
         "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
         " WHERE schema_name = DATABASE()",
+    )
+    found["TABLE", "reference systems"] = maria_query(
+        url,
+        "SELECT g_table_name, g_geometry_column, srid FROM information_schema.geometry_columns"
+        " WHERE g_table_schema = DATABASE() ORDER BY 1, 2",
     )
     found["TRIGGER", "order"] = maria_query(
         url,

@@ -117,6 +117,14 @@ class Flavour(msgspec.Struct, frozen=True):
         return self.mariadb
 
     @property
+    def hides_reference_systems(self) -> bool:
+        """Whether SHOW CREATE TABLE is silent about the SRID that a spatial column declares.
+
+        GEOMETRY_COLUMNS, which tells it, is MariaDB's alone; MySQL shows it.
+        """
+        return self.mariadb
+
+    @property
     def checks_share_names(self) -> bool:
         """Whether names of checks are unique in a database, and not only in a table."""
         return not self.mariadb

@@ -19,7 +19,7 @@ import msgspec
 
 from dbsync.connectors.mysql.connection import Session, quote_literal, quote_name
 from dbsync.connectors.mysql.defaults import default_sql
-from dbsync.connectors.mysql.types import ColumnFacts
+from dbsync.connectors.mysql.types import SPATIAL, ColumnFacts
 
 
 class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,8 @@ class RawColumn(msgspec.Struct, frozen=True, kw_only=True):
     generation: str | None
     comment: str
     privileges: str
+    reference_system: int = 0
+    """The SRID that a spatial column declares, where SHOW CREATE TABLE does not tell it."""
 
     @property
     def auto_increment(self) -> bool:
@@ -189,8 +191,7 @@ def read_information(session: Session, only: Collection[str] | None = None) -> I
 
 def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
     json_columns = _json_columns(session, within)
-    found: dict[str, list[RawColumn]] = defaultdict(list)
-    for row in session.rows(
+    rows = session.rows(
         "SELECT TABLE_NAME AS owner, COLUMN_NAME AS name, COLUMN_DEFAULT AS value,"
         " IS_NULLABLE AS nullable, DATA_TYPE AS data_type, COLUMN_TYPE AS column_type,"
         " CHARACTER_MAXIMUM_LENGTH AS length_chars, NUMERIC_PRECISION AS number_precision,"
@@ -200,13 +201,31 @@ def _columns(session: Session, within: Within) -> dict[str, list[RawColumn]]:
         f" FROM information_schema.COLUMNS WHERE {within('TABLE_SCHEMA', 'TABLE_NAME')}"
         " ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION",
         "reading columns",
-    ):
-        is_json = (row["owner"], row["name"]) in json_columns
-        found[row["owner"]].append(_column(session, row, is_json=is_json))
+    )
+    spatial = any(row["data_type"].lower() in SPATIAL for row in rows)
+    systems = _reference_systems(session, within) if spatial else {}
+    found: dict[str, list[RawColumn]] = defaultdict(list)
+    for row in rows:
+        place = (row["owner"], row["name"])
+        column = _column(session, row, is_json=place in json_columns, srid=systems.get(place, 0))
+        found[row["owner"]].append(column)
     return found
 
 
-def _column(session: Session, row: dict[str, Any], *, is_json: bool) -> RawColumn:
+def _reference_systems(session: Session, within: Within) -> dict[tuple[str, str], int]:
+    """Find the SRIDs of spatial columns that only GEOMETRY_COLUMNS tells, by table and column."""
+    if not session.flavour.hides_reference_systems:
+        return {}
+    rows = session.rows(
+        "SELECT G_TABLE_NAME AS owner, G_GEOMETRY_COLUMN AS name, SRID AS srid"
+        " FROM information_schema.GEOMETRY_COLUMNS"
+        f" WHERE {within('G_TABLE_SCHEMA', 'G_TABLE_NAME')}",
+        "reading the reference systems of spatial columns",
+    )
+    return {(row["owner"], row["name"]): int(row["srid"]) for row in rows}
+
+
+def _column(session: Session, row: dict[str, Any], *, is_json: bool, srid: int) -> RawColumn:
     facts = ColumnFacts(
         data_type=row["data_type"].lower(),
         column_type=row["column_type"],
@@ -228,6 +247,7 @@ def _column(session: Session, row: dict[str, Any], *, is_json: bool) -> RawColum
         generation=expression(row["generation"], session) or None,
         comment=row["remark"],
         privileges=row["rights"] or "",
+        reference_system=srid,
     )
 
 

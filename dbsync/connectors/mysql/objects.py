@@ -33,6 +33,7 @@ _SETTINGS = {
     "character_set_client": "character_set_client",
     "collation_connection": "collation_connection",
     "time_zone": "time_zone",
+    "database collation": "collation_database",
 }
 """Session variables by the names, in lower case, that SHOW CREATE has for them."""
 _INVALID_VIEW = 1356
@@ -47,8 +48,6 @@ class ShownObject(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     table: str | None = None
     """The table of a trigger."""
-    collation: str | None = None
-    """The database's collation when a routine, trigger or event was made."""
 
     @property
     def key(self) -> str:
@@ -171,13 +170,7 @@ class ObjectReader:
         elif kind == "TRIGGER":
             mode = settings.get("sql_mode", "")
             sql = _unqualified_head(sql, self._session.database, mode)
-        return ShownObject(
-            kind=kind,
-            name=name,
-            sql=sql,
-            settings=settings,
-            collation=by_name.get("database collation"),
-        )
+        return ShownObject(kind=kind, name=name, sql=sql, settings=settings)
 
     def _ask(self, sql: str, kind: str, name: str) -> dict[str, Any] | None:
         """Return the first row; None, and a loss, where this user may not see the object."""
@@ -205,7 +198,7 @@ def _sequence(name: str, row: dict[str, Any]) -> Sequence:
     return Sequence(
         name=Name(None, name),
         start=row["start_value"],
-        increment=row["increment"],
+        increment=row["increment"] or 1,  # 0 is the server's auto_increment_increment
         minimum=row["minimum_value"],
         maximum=row["maximum_value"],
         cycle=bool(row["cycle_option"]),

@@ -11,7 +11,7 @@ import msgspec
 
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.failures import errno_of
-from dbsync.connectors.mysql.information import RawForeignKey, RawTable, json_check
+from dbsync.connectors.mysql.information import RawColumn, RawForeignKey, RawTable, json_check
 from dbsync.connectors.mysql.literals import has_raw_default
 from dbsync.connectors.mysql.tokens import (
     TableText,
@@ -72,10 +72,11 @@ def read_shown(session: Session, raw: RawTable, changed: frozenset[str]) -> Show
         return None
     columns = {column.name: column for column in raw.columns}
     elements = text.elements
-    if changed:
+    untold = {name for name, column in columns.items() if column.reference_system}
+    if changed or untold:
         elements = tuple(
-            _true(element, columns[name].facts.column_type, columns[name].default)
-            if (name := element_column(element)) in changed
+            _true(element, columns[name], shown=name not in changed)
+            if (name := element_column(element)) in changed | untold
             else element
             for element in elements
         )
@@ -118,23 +119,35 @@ def without_database(sql: str, database: str) -> str:
     return without(sql, gone)
 
 
-def _true(element: str, column_type: str, default: str | None) -> str:
-    """Put the true labels and the true default into a column's definition."""
+def _true(element: str, column: RawColumn, *, shown: bool) -> str:
+    """Put what the server does not show truly into a column's definition.
+
+    That is its reference system, and, unless they are `shown` as they are, its labels and default.
+    """
     tokens = tokenize(element)
-    pieces: list[tuple[int, int, str]] = []
     kind = next(place for place, token in enumerate(tokens) if token.kind == "word")
+    pieces = [] if shown else _true_literals(tokens, kind, column)
+    if column.reference_system:
+        end = tokens[kind].end
+        pieces.append((end, end, f" REF_SYSTEM_ID={column.reference_system}"))
+    return replaced(element, pieces)
+
+
+def _true_literals(tokens: list[Token], kind: int, column: RawColumn) -> list[tuple[int, int, str]]:
+    """Find where the true labels and the true default go; `kind` is the place of the type."""
+    pieces: list[tuple[int, int, str]] = []
     if tokens[kind].upper in ("ENUM", "SET"):
         close = _closing(tokens, kind + 1)
-        pieces.append((tokens[kind].start, tokens[close].end, column_type))
+        pieces.append((tokens[kind].start, tokens[close].end, column.facts.column_type))
     depth = 0
     for place, token in enumerate(tokens):
         depth += {"(": 1, ")": -1}.get(token.upper, 0)
-        if depth == 0 and token.upper == "DEFAULT" and default is not None:
+        if depth == 0 and token.upper == "DEFAULT" and column.default is not None:
             value = next(t for t in tokens[place + 1 :] if t.kind != "space")
             if value.kind == "string":
-                pieces.append((value.start, value.end, default))
+                pieces.append((value.start, value.end, column.default))
             break
-    return replaced(element, pieces)
+    return pieces
 
 
 def _closing(tokens: list[Token], opening: int) -> int:

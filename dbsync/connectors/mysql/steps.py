@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from dbsync.connectors.base import Stage
-from dbsync.connectors.mysql.connection import Session
+from dbsync.connectors.mysql.connection import Session, quote_literal, quote_name
 from dbsync.connectors.mysql.native import replayable
 from dbsync.errors import DbsyncError
 from dbsync.model.schema import Loss, Name
@@ -71,6 +71,9 @@ class SchemaSteps(msgspec.Struct, frozen=True, kw_only=True):
     """Tables of the archive that are made with the very types they had."""
 
 
+DATABASE_COLLATION = "collation_database"
+"""The setting that tells the database's collation when a routine, trigger or event was made."""
+
 _RELATIONS = {
     "table": ("BASE TABLE", "SYSTEM VERSIONED"),
     "view": ("VIEW",),
@@ -111,19 +114,34 @@ def is_there(session: Session, made: Made) -> bool:
 
 @contextmanager
 def under(session: Session, settings: Mapping[str, str], doing: str) -> Generator[None]:
-    """Run what is inside under other session variables, and put the session's own ones back."""
+    """Run what is inside under other session variables, and put the session's own ones back.
+
+    The database's collation among them is the database's own for that long, as mariadb-dump's
+    output has it too: text in a routine that names no character set takes the one that stands
+    there when the routine is made, whatever the session's variable says.
+    """
     own = {name: session.value(f"SELECT @@SESSION.{name}", doing) for name in settings}
     failed = True
     try:
         for name, value in settings.items():
-            session.run(f"SET SESSION {name} = %s", doing, (value,))
+            if value != own[name]:
+                _set(session, name, value, doing)
         yield
         failed = False
     finally:
         # A failure is on its way already; a session that cannot be restored is lost anyway.
         with suppress(DbsyncError) if failed else nullcontext():
             for name, value in own.items():
-                session.run(f"SET SESSION {name} = %s", doing, (value,))
+                if value != settings[name]:
+                    _set(session, name, value, doing)
+
+
+def _set(session: Session, name: str, value: str, doing: str) -> None:
+    if name == DATABASE_COLLATION:
+        database, collation = quote_name(session.database), quote_literal(value)
+        session.run(f"ALTER DATABASE {database} COLLATE {collation}", doing)
+    else:
+        session.run(f"SET SESSION {name} = %s", doing, (value,))
 
 
 def run_step(session: Session, step: Step) -> None:

@@ -53,6 +53,8 @@ def _native_only(raw: RawTable, shown: Shown | None, chosen: set[str]) -> Iterat
             yield f"that column {column.name} is invisible"
         if column.facts.zerofill:
             yield f"ZEROFILL of column {column.name}"
+        if column.reference_system:
+            yield f"REF_SYSTEM_ID of column {column.name}"
 
 
 def database_losses(session: Session, information: Information, chosen: Chosen) -> list[Loss]:

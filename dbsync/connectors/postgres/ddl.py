@@ -16,7 +16,12 @@ from dbsync.connectors.portable import PortableTable, Rules, Statement, portable
 from dbsync.connectors.postgres.column_types import ColumnTypes
 from dbsync.connectors.postgres.connection import quote_name
 from dbsync.connectors.postgres.mapping import FUNCTIONS, literal_default
-from dbsync.connectors.postgres.names import FreeNames, fitting, refuse_long_names
+from dbsync.connectors.postgres.names import (
+    FreeNames,
+    fitting,
+    refuse_long_name,
+    refuse_long_names,
+)
 from dbsync.connectors.postgres.positions import named_sequences
 from dbsync.connectors.postgres.session import Asks
 from dbsync.connectors.postgres.steps import SchemaSteps, Step, schema_steps
@@ -83,10 +88,12 @@ class _Portable:
         self._alone = self._standalone_sequences(asks)
         version = asks.rows("SELECT current_setting('server_version_num')::int AS number")
         self._nulls_not_distinct = version[0]["number"] >= 150_000
+        for sequence in self._alone:
+            refuse_long_name(f"sequence {sequence.name}", sequences[sequence.name].name)
         named = [*create.values(), *(sequences[s.name] for s in self._alone)]
         schemas = {name.schema or "public" for name in named}
         self._schemas = schema_steps(asks, schemas)
-        self._free = FreeNames(asks, schemas, create.values())
+        self._free = FreeNames(asks, schemas, named)
         self._types = ColumnTypes(asks, self._tables, create, self._free, native=self._native)
         self._losses: list[Loss] = []
 
@@ -243,8 +250,7 @@ class _Portable:
         return [
             s
             for s in self._database.sequences
-            if self._native
-            and s.owner_table is None
+            if s.owner_table is None
             and s.name not in used
             and self._sequence_names[s.name] not in there
         ]
@@ -282,7 +288,7 @@ def _sequence_step(sequence: Sequence, name: Name) -> Step:
         sql=(
             f"CREATE SEQUENCE {quote_name(name.schema, name.name)} AS {kind} "
             f"INCREMENT {sequence.increment}{limits} START {sequence.start} "
-            f"CACHE {sequence.cache}{' CYCLE' if sequence.cycle else ''}"
+            f"CACHE {max(1, sequence.cache)}{' CYCLE' if sequence.cycle else ''}"
         ),
     )
 

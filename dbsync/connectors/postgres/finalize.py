@@ -47,11 +47,10 @@ def set_positions(session: Session, prepared: Prepared) -> None:
     moves: list[tuple[TargetSequence, Position]] = []
     for sequence, source, made, replaced in wanted:
         known = _archived(source)
-        if made and known is not None:
-            moves.append((sequence, known))
-            continue
         candidates = [known, sequence.reached]
-        if not replaced or known is None:
+        if made and known is not None:
+            candidates = [known]
+        elif not replaced or known is None:
             candidates.append(current.get(sequence.name))
         furthest = _furthest(sequence, [c for c in candidates if c is not None])
         if furthest is not None and furthest != current.get(sequence.name):

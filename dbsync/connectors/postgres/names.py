@@ -58,12 +58,18 @@ def fitting(wanted: str, suffix: str = "") -> str:
 def refuse_long_names(table: Table, target: Name) -> None:
     """Raise `LossError` where the table or a column has a name that PostgreSQL would cut."""
     for kind, name in [("table", target.name), *(("column", c.name) for c in table.columns)]:
-        if len(name.encode()) > LONGEST or not name or "\0" in name:
-            raise LossError(
-                f"table {table.name}: the name of {kind} {name!r} is not between 1 and {LONGEST} "
-                "bytes long, which is what PostgreSQL can hold",
-                hint="rename it in the source, or leave it out with --columns or --exclude-tables",
-            )
+        refuse_long_name(f"table {table.name}", name, kind)
+
+
+def refuse_long_name(where: str, name: str, kind: str = "") -> None:
+    """Raise `LossError` where PostgreSQL would cut `name`; `where` begins the message."""
+    if len(name.encode()) > LONGEST or not name or "\0" in name:
+        subject = f"the name of {kind} {name!r}" if kind else f"the name {name!r}"
+        raise LossError(
+            f"{where}: {subject} is not between 1 and {LONGEST} bytes long, which is what "
+            "PostgreSQL can hold",
+            hint="rename it in the source, or leave it out with --columns or --exclude-tables",
+        )
 
 
 def last_part(qualified: str) -> str:

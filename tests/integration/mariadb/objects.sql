@@ -54,6 +54,11 @@ CREATE EVENT `once``'` ON SCHEDULE AT '2037-12-31 23:00:00' DISABLE DO BEGIN DEL
 SET time_zone = '-03:30'//
 CREATE EVENT elsewhere ON SCHEDULE EVERY '1:30' HOUR_MINUTE STARTS '2021-06-01 12:00:00' DISABLE ON SLAVE DO SELECT 'ü☃'//
 SET time_zone = '+00:00'//
+ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_german2_ci//
+CREATE FUNCTION `other database`(word varchar(20)) RETURNS varchar(30) DETERMINISTIC RETURN CONCAT(word, ' ☃')//
+CREATE TRIGGER `other database` BEFORE UPDATE ON busy FOR EACH ROW SET NEW.stamp = `other database`('☃')//
+CREATE EVENT `other database` ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DISABLE DO SELECT 1//
+ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci//
 CREATE PROCEDURE `procedure éééééééééééééééééééééééééééééééééééééééééééééééééééééé`() SELECT 1//
 CREATE TRIGGER `trigger éééééééééééééééééééééééééééééééééééééééééééééééééééééééé` BEFORE UPDATE ON busy FOR EACH ROW SET NEW.stamp = 'x'//
 DELIMITER ;
