@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import dbsync as library
+from dbsync.connectors.mysql.lock import lock_name
+from dbsync.errors import TargetError
 from dbsync.pipeline.events import ChunkWritten, Event
 from tests.faults.rerun import kill
 from tests.integration.command import dbsync
 from tests.integration.engines import ENGINES, query, tables
 from tests.integration.rows import sqlite_script
+from tests.servers import MariaServer
 
 
 @pytest.fixture
@@ -79,3 +82,33 @@ def test_a_dry_run_needs_no_lock(archive: Path, url: str) -> None:
 
     library.import_archive(str(archive), url, include_schema=True, on_event=meanwhile)
     assert codes == [0]
+
+
+@pytest.mark.parametrize("single_transaction", [False, True])
+def test_nothing_is_committed_without_the_lock(
+    archive: Path, maria: MariaServer, maria_url: str, single_transaction: bool
+) -> None:
+    """Where the server drops the connection that holds the lock, the import stops before the rows.
+
+    Others have connections of their own, and another import may have begun already.
+    """
+    name = maria_url.rpartition("/")[2]
+    killed: list[int] = []
+
+    def cut(event: Event) -> None:
+        if isinstance(event, ChunkWritten) and not killed:
+            ((holder,),) = maria.execute(f"SELECT IS_USED_LOCK('{lock_name(name)}')")
+            killed.append(holder)
+            maria.execute(f"KILL {holder}")
+
+    maria.execute("CREATE TABLE people (id int PRIMARY KEY, name text)", name)
+    with pytest.raises(TargetError) as caught:
+        library.import_archive(
+            str(archive), maria_url, jobs=1, single_transaction=single_transaction, on_event=cut
+        )
+    assert killed
+    assert caught.value.retryable
+    ((rows,),) = query(maria_url, "SELECT count(*) FROM people")
+    assert rows < 1000, "of many chunks, only those before the loss may be there"
+    library.import_archive(str(archive), maria_url, single_transaction=single_transaction)
+    assert query(maria_url, "SELECT count(*) FROM people") == [(3000,)]

@@ -27,7 +27,7 @@ from dbsync.connectors.mysql.finalize import (
     unproven_keys,
 )
 from dbsync.connectors.mysql.ledger import Ledger
-from dbsync.connectors.mysql.lock import take_lock
+from dbsync.connectors.mysql.lock import require_lock, take_lock
 from dbsync.connectors.mysql.prepared import Prepared
 from dbsync.connectors.mysql.shared import ForeignKeyCheck, empty_tables
 from dbsync.connectors.mysql.steps import Made, Step, drop_statement, is_there, run_step
@@ -169,7 +169,7 @@ class MysqlLoad:
             # Rows of new tables are looked at as a whole, once their keys are there.
             checks = 0 if table.action == "create" else 1
             session.run(f"SET SESSION foreign_key_checks = {checks}", "preparing the session")
-            unit = OwnTransaction(session, self._give_back)
+            unit = OwnTransaction(session, self._give_back, self._require_lock)
         return MysqlWriter(table, target, self._prepared.database.engine, unit, self._ledger)
 
     def _open(self) -> Session:
@@ -198,6 +198,9 @@ class MysqlLoad:
             return
         with self._lock:
             self._idle.append(session)
+
+    def _require_lock(self, session: Session) -> None:
+        require_lock(session, self._session.thread_id)
 
     def _read(self, names: Sequence[Name]) -> dict[Name, TargetTable]:
         """Look tables up as they are now, all of them at once: there may be thousands."""
@@ -243,6 +246,7 @@ class MysqlLoad:
                 ForeignKeyCheck([key]).require(session, committed=False)
         if self._ledger is not None:
             self._ledger.finish_steps(session, [_SHARED])
+        self._require_lock(session)
         session.run("COMMIT", "committing the tables that were loaded together")
         session.close()
         self._shared = None

@@ -9,7 +9,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from dbsync.connectors.mysql.connection import Session
-from dbsync.errors import ConflictError
+from dbsync.errors import ConflictError, TargetError
+
+_PATIENCE_S = 2
+"""How long a server may take to notice that the holder has died."""
 
 
 def lock_name(database: str) -> str:
@@ -28,7 +31,7 @@ def take_lock(session: Session) -> None:
     """
     name = lock_name(session.database)
     doing = "locking the target against other imports"
-    if session.value("SELECT GET_LOCK(%s, 0)", doing, (name,)) != 1:
+    if session.value("SELECT GET_LOCK(%s, %s)", doing, (name, _PATIENCE_S)) != 1:
         raise ConflictError(
             "another import into this database is running",
             hint="wait until it ends, or end it, then run this one again",
@@ -36,11 +39,19 @@ def take_lock(session: Session) -> None:
         )
 
 
-def holds_lock(session: Session) -> bool:
-    """Say whether this session still holds the lock of its database."""
+def require_lock(session: Session, holder: int) -> None:
+    """Insist that connection `holder` still has the lock of this session's database.
+
+    For sessions that write, before they commit: the server frees the lock as soon as it loses
+    `holder`, and another import may have begun since. Raises `TargetError`.
+    """
     doing = "asking who holds the lock"
-    name = lock_name(session.database)
-    return bool(session.value("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", doing, (name,)))
+    if session.value("SELECT IS_USED_LOCK(%s)", doing, (lock_name(session.database),)) != holder:
+        raise TargetError(
+            "the connection that keeps other imports out of this database was lost",
+            hint="check that the server is up and the network is stable, then run it again",
+            retryable=True,
+        )
 
 
 def is_locked(session: Session) -> bool:

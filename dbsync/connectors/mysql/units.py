@@ -48,11 +48,13 @@ class Unit(Protocol):
 class OwnTransaction:
     """Each chunk in a transaction of a session that this writer alone uses.
 
-    `give_back` gets the session and whether it may not be used again.
+    `give_back` gets the session and whether it may not be used again. `before_commit` raises where
+    the chunk must not be kept.
     """
 
     session: Session
     give_back: Callable[[Session, bool], None]
+    before_commit: Callable[[Session], None] = lambda _: None
     _open: bool = False
     _broken: bool = False
 
@@ -70,6 +72,7 @@ class OwnTransaction:
 
     def commit(self, doing: str) -> None:
         """Make the chunk visible."""
+        self.before_commit(self.session)
         self.session.run("COMMIT", f"committing {doing}")
         self._open = False
 
