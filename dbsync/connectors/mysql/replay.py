@@ -17,7 +17,6 @@ import msgspec
 
 from dbsync.connectors.base import Stage
 from dbsync.connectors.mysql.connection import Session
-from dbsync.connectors.mysql.ddl import portable_steps
 from dbsync.connectors.mysql.deferred import NewTable, new_table
 from dbsync.connectors.mysql.failures import cause, errno_of
 from dbsync.connectors.mysql.information import read_information
@@ -176,6 +175,9 @@ class _Replay:
                 )
         if not portable:
             return made, SchemaSteps()
+        # SQLAlchemy, which writes that DDL, takes a quarter of a second to load.
+        from dbsync.connectors.mysql.ddl import portable_steps
+
         # Native objects are planned here; the portable plan would report them as lost.
         rest = msgspec.structs.replace(self._database, native=(), sequences=self._owned())
         return made, portable_steps(self._session, rest, portable, self._known)

@@ -12,7 +12,6 @@ import msgspec
 
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.postgres import ledger as ledgers
-from dbsync.connectors.postgres.ddl import portable_steps
 from dbsync.connectors.postgres.existing import TargetTable, read_references, read_tables
 from dbsync.connectors.postgres.order import LoadOrder, order_tables
 from dbsync.connectors.postgres.positions import attached_sequences
@@ -191,6 +190,9 @@ class Planner:
         create = {p.source.name: p.target for p in plans if p.action == "create"}
         if self._options.ddl == "native":
             return native_steps(self._asks, self._database, create)
+        # SQLAlchemy, which writes that DDL, takes a quarter of a second to load.
+        from dbsync.connectors.postgres.ddl import portable_steps
+
         sequences = {s.name: self._mapped(s.name) for s in self._database.sequences}
         return portable_steps(self._asks, self._database, create, names, sequences)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import uniform
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl, unquote
 from urllib.parse import quote as percent_encode
 
 import msgspec
@@ -38,25 +40,27 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
         return f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}{immutable}"
 
 
-def parse_url(url: str) -> Location:
-    """Read ``sqlite:///relative`` or ``sqlite:////absolute``; else raise `UsageError`."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+_URL = re.compile(
+    r"sqlite(?:\+\w+)?://(?P<host>[^/?]*)(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?", re.DOTALL
+)
 
+
+def parse_url(url: str) -> Location:
+    """Read ``sqlite:///relative`` or ``sqlite:////absolute``; raises `UsageError`."""
     hint = "write sqlite:///relative/file.db or sqlite:////absolute/file.db"
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise UsageError("the SQLite URL cannot be read", hint=hint) from error
-    if parsed.host or parsed.username or parsed.password:
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise UsageError("the SQLite URL cannot be read", hint=hint)
+    if found["host"]:
         raise UsageError("an SQLite URL names a file, not a host or a user", hint=hint)
-    if not parsed.database or parsed.database == ":memory:":
+    path = unquote(found["path"] or "")
+    if not path or path == ":memory:":
         raise UsageError("the SQLite URL names no file", hint=hint)
-    unknown = set(parsed.query) - {"immutable", "mode"}
+    options = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
+    unknown = set(options) - {"immutable", "mode"}
     if unknown:
         raise UsageError(f"unknown option in the SQLite URL: {', '.join(sorted(unknown))}")
-    immutable = parsed.query.get("immutable") in ("1", "true")
-    return Location(path=Path(parsed.database), immutable=immutable)
+    return Location(path=Path(path), immutable=options.get("immutable") in ("1", "true"))
 
 
 def quote(identifier: str) -> str:

@@ -13,7 +13,6 @@ import msgspec
 
 from dbsync.connectors.base import DdlMode
 from dbsync.connectors.sqlite.catalog import Catalog
-from dbsync.connectors.sqlite.ddl import portable_statements
 from dbsync.connectors.sqlite.naming import folded, with_free_index_names
 from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, NativeObject
@@ -140,6 +139,9 @@ def _native_steps(database: Database, made: set[Name], catalog: Catalog, taken: 
 def _portable_steps(
     database: Database, made: set[Name], names: dict[Name, Name], taken: Iterable[str]
 ) -> Steps:
+    # SQLAlchemy, which writes that DDL, takes a quarter of a second to load.
+    from dbsync.connectors.sqlite.ddl import portable_statements
+
     tables, losses = with_free_index_names(database, names, taken)
     create: list[Step] = []
     indexes: list[Step] = []
