@@ -201,5 +201,10 @@ def _rich_table(
         name, justify = (column, "left") if isinstance(column, str) else column
         table.add_column(name, justify=cast(Any, justify), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(redactor.clean(printable(str(cell)))) for cell in row))
+        table.add_row(*(Text(redactor.clean(_cell(cell))) for cell in row))
     return table
+
+
+def _cell(value: object) -> str:
+    """Write a value on one line, whatever a name holds."""
+    return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")

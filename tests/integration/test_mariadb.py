@@ -114,6 +114,19 @@ def test_what_stays_behind_is_named(zoo: str, zoo_archive: Path, maria_url: str)
     about = _about(dbsync(*arguments, zoo_archive).json())
     assert "definers" in about
     assert "versioned" in about
+    assert "spatial" not in about
+
+
+def test_spatial_columns_are_named_elsewhere(zoo_archive: Path, pg_url: str) -> None:
+    """Another engine gets the bytes of spatial values, SRID first, and the loss report says so."""
+    arguments = ("--url", pg_url, "--include-schema", "--tables", "places", "--json")
+    told = _about(dbsync("import", *arguments, zoo_archive).json())
+    assert "columns g, p, l, a, mp, ml, ma, gc, pn, ref of table places" in told
+    assert "REF_SYSTEM_ID of column ref" in told
+    srid = b"\xe6\x10\x00\x00"
+    assert [bytes(g)[:4] for (g,) in pg_query(pg_url, "SELECT g FROM places WHERE id = 1")] == [
+        srid
+    ]
 
 
 def test_tables_without_a_snapshot_are_named(zoo_archive: Path) -> None:
@@ -121,6 +134,12 @@ def test_tables_without_a_snapshot_are_named(zoo_archive: Path) -> None:
     about = _about(dbsync("inspect", "--json", zoo_archive).json())
     for table in ("my_isam", "aria", "in_memory"):
         assert f"table {table} " in about
+
+
+def test_names_stay_on_one_line(zoo_archive: Path) -> None:
+    """A line break in a name does not break the table of `inspect`."""
+    printed = dbsync("inspect", zoo_archive).out.decode()
+    assert [line for line in printed.splitlines() if line.startswith("new\\nline\\ttab ")]
 
 
 def _about(result: dict[str, object]) -> str:
@@ -148,6 +167,22 @@ def test_the_collation_of_the_database(maria: MariaServer, maria_url: str, tmp_p
     maria_query(maria_url, "DROP FUNCTION f")
     dbsync("import", "--url", maria_url, "--include-schema", archive)
     assert maria_query(maria_url, question) == [(1, "latin1_swedish_ci")]
+
+
+def test_overwriting_where_an_engine_has_no_savepoints(
+    maria: MariaServer, zoo: str, zoo_archive: Path, maria_url: str
+) -> None:
+    """Tables of Aria, MyISAM and MEMORY are overwritten together with tables of InnoDB."""
+    tables = ("--tables", "aria,my_isam,in_memory,parent,child,zero_key")
+    dbsync("import", "--url", maria_url, "--include-schema", *tables, zoo_archive)
+    maria_query(maria_url, "UPDATE aria SET v = 'x'; DELETE FROM child; UPDATE zero_key SET v = 9")
+    arguments = ("import", "--url", maria_url, "--existing", "overwrite", *tables)
+    told = _about(dbsync(*arguments, "--dry-run", "--json", zoo_archive).json())
+    for table in ("aria", "my_isam", "in_memory"):
+        assert f"transactions of table {table} " in told
+    dbsync(*arguments, zoo_archive)
+    expected, found = maria_rows(zoo), maria_rows(maria_url)
+    assert {t for t, rows in found.items() if expected[t] != rows} == set()
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dbsync.connectors.mysql.connection import Session
+from dbsync.connectors.mysql.failures import errno_of
 from dbsync.connectors.mysql.flavour import Flavour
 from dbsync.errors import DbsyncError, TargetError
+
+_NO_SAVEPOINTS = 1178
+"""ER_CHECK_NOT_IMPLEMENTED: an engine that takes part in the transaction has none."""
 
 
 class Unit(Protocol):
@@ -112,6 +116,7 @@ class Savepoint:
 
     shared: SharedTransaction
     _open: bool = False
+    _set: bool = False
 
     @property
     def flavour(self) -> Flavour:
@@ -119,7 +124,10 @@ class Savepoint:
         return self.shared.session.flavour
 
     def begin(self) -> Session:
-        """Wait for the turn of this chunk, then set the savepoint."""
+        """Wait for the turn of this chunk, then set the savepoint.
+
+        There can be none once an engine without savepoints, such as Aria, has taken part.
+        """
         self.shared.lock.acquire()
         self._open = True
         if self.shared.broken:
@@ -127,12 +135,20 @@ class Savepoint:
                 "the transaction of this import was undone by the server",
                 hint="run the same command again",
             )
-        self.shared.session.run("SAVEPOINT dbsync_chunk", "beginning a chunk")
+        try:
+            self.shared.session.run("SAVEPOINT dbsync_chunk", "beginning a chunk")
+        except TargetError as error:
+            if errno_of(error) != _NO_SAVEPOINTS:
+                raise
+            self._set = False
+        else:
+            self._set = True
         return self.shared.session
 
     def commit(self, doing: str) -> None:
         """Keep the chunk, as part of the whole."""
-        self.shared.session.run("RELEASE SAVEPOINT dbsync_chunk", f"completing {doing}")
+        if self._set:
+            self.shared.session.run("RELEASE SAVEPOINT dbsync_chunk", f"completing {doing}")
         self._end()
 
     def abort(self) -> None:
@@ -140,7 +156,10 @@ class Savepoint:
         if not self._open:
             return
         try:
-            self.shared.session.run("ROLLBACK TO SAVEPOINT dbsync_chunk", "undoing a chunk")
+            if self._set:
+                self.shared.session.run("ROLLBACK TO SAVEPOINT dbsync_chunk", "undoing a chunk")
+            else:
+                self.shared.broken = True
         except DbsyncError:
             self.shared.broken = True
         self._end()

@@ -15,6 +15,7 @@ from dbsync.connectors.mysql.information import Information, RawTable
 from dbsync.connectors.mysql.rights import Rights, read_rights
 from dbsync.connectors.mysql.selected import Chosen
 from dbsync.connectors.mysql.shown import DENIED, Shown
+from dbsync.connectors.mysql.types import SPATIAL
 from dbsync.errors import DatabaseError
 from dbsync.model.schema import Loss
 
@@ -30,6 +31,13 @@ def table_losses(raw: RawTable, shown: Shown | None, chosen: set[str]) -> list[L
     if kept:
         reason = f"{_NATIVE} {', '.join(kept)}"
         losses.append(Loss(object=f"table {raw.name}", reason=reason, severity="changed"))
+    spatial = [c.name for c in raw.columns if c.name in chosen and c.facts.data_type in SPATIAL]
+    if spatial:
+        listed = f"column{'s' if len(spatial) > 1 else ''} {', '.join(spatial)}"
+        reason = "an engine without spatial types gets the bytes, SRID and WKB, as binary"
+        losses.append(
+            Loss(object=f"{listed} of table {raw.name}", reason=reason, severity="changed")
+        )
     if raw.kind == "SYSTEM VERSIONED":
         reason = "only the current rows are exported"
         losses.append(Loss(object=f"history of table {raw.name}", reason=reason))
