@@ -45,10 +45,17 @@ class ChunkRef:
         """
         return self.fetch()
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str] | None = None, *, odd: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Load and decode the chunk; see `decode_chunk`."""
         return decode_chunk(
-            self.table, self.load(), limits=self.limits, columns=columns, expected_rows=self.rows
+            self.table,
+            self.load(),
+            limits=self.limits,
+            columns=columns,
+            odd=odd,
+            expected_rows=self.rows,
         )
 
 

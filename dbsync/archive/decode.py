@@ -32,13 +32,15 @@ def decode_chunk(
     *,
     limits: Limits | None = None,
     columns: Sequence[str] | None = None,
+    odd: Sequence[str] = (),
     expected_rows: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a chunk in batches of a few MiB.
 
     Fields are as `dbsync.connectors.base` describes batches: values in column order, then the
-    exceptions fields that the chunk has; `columns` keeps those of some columns only. Batches of a
-    table without columns have one field ``:rows`` that only counts. Everything that can be
+    exceptions fields that the chunk has; `columns` keeps those of some columns only, and of `odd`
+    where the chunk has exceptions of theirs: without a field to keep, there are no batches. Those
+    of a table without columns have one field ``:rows`` that only counts. Everything that can be
     checked without decoding is checked before the first batch: page CRCs, schema, sizes, and the
     row count against `expected_rows`. Raises E_CHECKSUM, E_SCHEMA_MISMATCH, E_ROWCOUNT or E_LIMIT.
     May be called from several threads.
@@ -53,7 +55,9 @@ def decode_chunk(
     except BadParquet as error:
         raise mismatch(table, str(error), error.code) from error
     fields = layout.check_chunk(_schema(table, view))
-    wanted = layout.select(columns, fields)
+    wanted = layout.select(columns, fields, odd)
+    if not wanted:
+        return iter(())
     try:
         file = _open(view, _coded_paths(layout, fields, summary))
     except (pa.ArrowException, OSError, ValueError) as error:

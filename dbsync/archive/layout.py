@@ -78,11 +78,18 @@ class Layout:
         )
         return fields
 
-    def select(self, columns: Sequence[str] | None, fields: Sequence[Field]) -> list[Field]:
-        """Keep the fields of `columns`, with exceptions; raise KeyError for an unknown one."""
+    def select(
+        self, columns: Sequence[str] | None, fields: Sequence[Field], odd: Sequence[str] = ()
+    ) -> list[Field]:
+        """Keep the fields of `columns`, with exceptions; raise KeyError for an unknown one.
+
+        Those of `odd` are kept only where they have exceptions among `fields`.
+        """
         if columns is None:
             return list(fields)
         wanted = {self.table.column(name).name for name in columns}
+        present = {field.name for field in fields}
+        wanted |= {name for name in odd if self.table.column(name).exceptions in present}
         return [f for f in fields if f.column is not None and f.column.name in wanted]
 
     def _compare(

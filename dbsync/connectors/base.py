@@ -301,6 +301,14 @@ class Examiner(Protocol):
         ...
 
     @property
+    def odd_columns(self) -> tuple[str, ...]:
+        """Name further columns that it wants of batches with exceptions of theirs, and only then.
+
+        Their ordinary values are proven to fit by their types.
+        """
+        ...
+
+    @property
     def keys(self) -> tuple[MergingKey, ...]:
         """List the keys that may merge."""
         ...

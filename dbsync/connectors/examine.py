@@ -26,10 +26,11 @@ class ColumnExaminer:
     """See `dbsync.connectors.base.Examiner`.
 
     `conversions` are those of the writer, for the columns that are not proven to fit by their
-    types alone.
+    types alone; `odd` are those for the columns that are, exceptions aside.
     """
 
     conversions: tuple[tuple[Column, Conversion], ...] = ()
+    odd: tuple[tuple[Column, Conversion], ...] = ()
     keys: tuple[MergingKey, ...] = ()
 
     @property
@@ -37,17 +38,40 @@ class ColumnExaminer:
         """Name the columns that `examine` wants."""
         return tuple(column.name for column, _ in self.conversions)
 
+    @property
+    def odd_columns(self) -> tuple[str, ...]:
+        """Name the columns that `examine` wants where they have exceptions."""
+        return tuple(column.name for column, _ in self.odd)
+
     def examine(self, batch: pa.RecordBatch) -> list[Misfit]:
         """Convert without writing, and tell of every value that is refused, for every reason."""
-        return [m for column, convert in self.conversions for m in _misfits(batch, column, convert)]
+        present = set(batch.schema.names)
+        return [
+            misfit
+            for column, convert in (*self.conversions, *self.odd)
+            if column.name in present
+            for misfit in _misfits(batch, column, convert)
+        ]
 
 
 def examiner(
-    conversions: Iterable[tuple[Column, Conversion]], keys: Iterable[MergingKey] = ()
+    conversions: Iterable[tuple[Column, Conversion, bool]],
+    keys: Iterable[MergingKey] = (),
+    *,
+    engine: str,
 ) -> Examiner | None:
-    """Make an examiner, or None where there is nothing to look at."""
-    made = ColumnExaminer(conversions=tuple(conversions), keys=tuple(keys))
-    return made if made.conversions or made.keys else None
+    """Make an examiner, or None where there is nothing to look at.
+
+    The third part of a conversion says whether the types alone prove that ordinary values fit.
+    Of the archives' engines, only SQLite has values of other classes in such a column.
+    """
+    given = list(conversions)
+    made = ColumnExaminer(
+        conversions=tuple((column, convert) for column, convert, fits in given if not fits),
+        odd=tuple((c, convert) for c, convert, fits in given if fits and engine == "sqlite"),
+        keys=tuple(keys),
+    )
+    return made if made.conversions or made.odd or made.keys else None
 
 
 def folded_key(

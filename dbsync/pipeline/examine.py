@@ -112,7 +112,7 @@ class _Examination:
         keys = self._keys[chunk.table_index]
         wanted = dict.fromkeys((*examiner.columns, *(c for key in keys for c in key.columns)))
         start = 0
-        for batch in chunk.batches(list(wanted)):
+        for batch in chunk.batches(list(wanted), odd=examiner.odd_columns):
             misfits = examiner.examine(batch)
             for key in keys:
                 key.add(batch)

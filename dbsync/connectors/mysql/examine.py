@@ -49,11 +49,15 @@ def table_examiner(
     keys = _merging_keys(plan.source, existing, engine, session) if existing else ()
     return examiner(
         (
-            (column, partial(_convert, wire_column(column, found, engine, flavour), table))
+            (
+                column,
+                partial(_convert, wire_column(column, found, engine, flavour), table),
+                fits_by_type(column, found, engine, flavour),
+            )
             for column, found in pairs
-            if not fits_by_type(column, found, engine, flavour)
         ),
         keys,
+        engine=engine,
     )
 
 

@@ -34,9 +34,15 @@ def table_examiner(
         pairs = [(column, _made(column, version)) for column in plan.source.columns]
     table = str(plan.source.name)
     return examiner(
-        (column, partial(_convert, wire_column(column, found, engine), table))
-        for column, found in pairs
-        if not fits_by_type(column, found, engine)
+        (
+            (
+                column,
+                partial(_convert, wire_column(column, found, engine), table),
+                fits_by_type(column, found, engine),
+            )
+            for column, found in pairs
+        ),
+        engine=engine,
     )
 
 

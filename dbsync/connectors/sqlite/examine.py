@@ -52,10 +52,15 @@ def table_examiner(
         ]
         keys = []
     return examiner(
-        ((s.column, partial(_convert, source, s, encoding)) for s in sinks
-         if not fits_by_type(s, encoding)),
+        (
+            (sink.column, partial(_convert, source, sink, encoding), fits)
+            for sink in sinks
+            # What is put back as it was has its exceptions put back too.
+            if not (fits := fits_by_type(sink, encoding)) or not sink.raw
+        ),
         keys,
-    )  # fmt: skip
+        engine="sqlite" if from_sqlite else "",
+    )
 
 
 def _convert(
