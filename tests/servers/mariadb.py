@@ -99,6 +99,11 @@ class MariaServer:
         return self.folder / "data"
 
     @property
+    def temporary(self) -> Path:
+        """The folder of the server's temporary tables, which no other server uses."""
+        return self.folder / "tmp"
+
+    @property
     def socket(self) -> Path:
         """The server's Unix socket."""
         return self.folder / "data" / "s"
@@ -113,8 +118,9 @@ class MariaServer:
         self.folder = temporary_folder("dbsync-maria-")
         atexit.register(self.stop)
         try:
-            self.data.mkdir(mode=0o711)
-            give_away(self.data)
+            for folder in (self.data, self.temporary):
+                folder.mkdir(mode=0o711)
+                give_away(folder)
             self._install()
             self.run()
         except BaseException:
@@ -129,6 +135,7 @@ class MariaServer:
             command = [self.programs["mariadbd"], "--no-defaults", f"--datadir={self.data}"]
             command += [f"--port={self.port}", f"--bind-address={self.host}"]
             command += [f"--socket={self.socket}", f"--pid-file={self.data / 'pid'}"]
+            command += [f"--tmpdir={self.temporary}"]
             self._process = spawn(command + self._options(), self.folder)
             if self._wait_until_ready():
                 return
@@ -244,9 +251,11 @@ class MariaServer:
         command += ["--skip-test-db", "--auth-root-authentication-method=normal"]
         command += ["--skip-name-resolve", "--skip-log-bin"]
         command += [o for o in self._options() if o.startswith("--innodb-")]
+        environment = {**os.environ, "TMPDIR": str(self.temporary)}
         done = subprocess.run(  # type: ignore[call-overload]
-            command, capture_output=True, text=True, cwd=self.folder, check=False, **unprivileged()
-        )
+            command, capture_output=True, text=True, cwd=self.folder, env=environment, check=False,
+            **unprivileged(),
+        )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"mariadb-install-db failed: {done.stdout}{done.stderr}")
 
