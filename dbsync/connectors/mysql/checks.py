@@ -19,7 +19,7 @@ from dbsync.connectors.mysql.rights import Rights, read_rights
 _DOING = "checking the database"
 _DEFINITIONS = ("SHOW VIEW", "TRIGGER", "EVENT")
 _ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-_TABLES = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
+_TABLES = ("CREATE", "ALTER", "DROP")
 _STAGING = ("CREATE TEMPORARY TABLES",)
 _OBJECTS = ("CREATE VIEW", "SHOW VIEW", "TRIGGER", "EVENT", "CREATE ROUTINE", "ALTER ROUTINE")
 _SMALL_PACKET = 16 << 20
@@ -85,11 +85,12 @@ def check_source(session: Session, jobs: int) -> list[CheckItem]:
 def check_target(session: Session, jobs: int = 2) -> list[CheckItem]:
     """Say for an import by `jobs` writers what this user may do; raises `TargetError`."""
     facts = _read_facts(session)
+    tables = (*_TABLES, *(("REFERENCES",) if session.flavour.references_right else ()))
     return [
         _version(facts),
         _writable(facts),
         _right(facts, "write rows", _ROWS, "may read, insert, update and delete"),
-        _right(facts, "create tables", _TABLES, "may make tables, keys and the ledger"),
+        _right(facts, "create tables", tables, "may make tables, keys and the ledger"),
         _right(facts, "staging", _STAGING, "upserts go through temporary tables"),
         _right(facts, "native DDL", _OBJECTS, "may make views, triggers, events and routines"),
         _functions(facts),
@@ -102,7 +103,7 @@ def check_target(session: Session, jobs: int = 2) -> list[CheckItem]:
         CheckItem(
             item="least grants",
             ok=True,
-            found=facts.grant((*_ROWS, *_TABLES, *_STAGING, *_OBJECTS)),
+            found=facts.grant((*_ROWS, *tables, *_STAGING, *_OBJECTS)),
         ),
     ]
 

@@ -53,7 +53,19 @@ def sequence_of(table: Table, sequences: Iterable[Sequence]) -> Sequence | None:
 def set_numbers(
     session: Session, table: TargetTable, sequence: Sequence, *, replaced: bool
 ) -> bool:
-    """Let a table number its next row as the archive says, or later; say whether that moved it.
+    """Let a table number its next row as the archive says, or later; say whether that moved it."""
+    position = new_position(table, sequence, replaced=replaced)
+    if position is None:
+        return False
+    session.run(
+        f"ALTER TABLE {quote_name(table.name.name)} AUTO_INCREMENT = {position}",
+        f"numbering table {table.name}",
+    )
+    return True
+
+
+def new_position(table: TargetTable, sequence: Sequence, *, replaced: bool) -> int | None:
+    """Give the number at which a table has to go on, None where it is to stay as it is.
 
     A table that is there keeps a position beyond the archive's unless all its rows are `replaced`.
     InnoDB itself never goes below the largest number that the table holds.
@@ -62,14 +74,10 @@ def set_numbers(
     current = table.auto_increment
     numbered = any(column.auto_increment for column in table.columns)
     if following is None or not numbered or following == current:
-        return False
+        return None
     if current is not None and following < current and not replaced:
-        return False
-    session.run(
-        f"ALTER TABLE {quote_name(table.name.name)} AUTO_INCREMENT = {following}",
-        f"numbering table {table.name}",
-    )
-    return True
+        return None
+    return following
 
 
 def next_value(sequence: Sequence) -> int | None:

@@ -49,6 +49,14 @@ class Flavour(msgspec.Struct, frozen=True):
         return self.mariadb
 
     @property
+    def deepest_json(self) -> int:
+        """How many levels of arrays and objects the server takes for JSON.
+
+        MariaDB's limit is 32 with the value itself (JSON_DEPTH_LIMIT), MySQL's 100.
+        """
+        return 31 if self.mariadb else 100
+
+    @property
     def uuid_type(self) -> bool:
         """Whether the server has the type UUID."""
         return self.mariadb and self.version >= (10, 7, 0)
@@ -127,6 +135,16 @@ class Flavour(msgspec.Struct, frozen=True):
     @property
     def checks_share_names(self) -> bool:
         """Whether names of checks are unique in a database, and not only in a table."""
+        return not self.mariadb
+
+    @property
+    def public_role(self) -> bool:
+        """Whether rights can be granted to everyone, as PUBLIC."""
+        return self.mariadb and self.version >= (10, 11, 0)
+
+    @property
+    def references_right(self) -> bool:
+        """Whether a foreign key needs the right REFERENCES; MariaDB does not look at it."""
         return not self.mariadb
 
     @property

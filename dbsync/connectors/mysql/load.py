@@ -274,6 +274,8 @@ class MysqlLoad:
             sequence = sequence_of(plan.source, database.sequences)
             if sequence is None or plan.action == "skip":
                 continue
+            if plan.source.name in self._prepared.unnumbered:
+                continue
             table = self._read([plan.target])[plan.target]
             yield "sequences", str(plan.target)
             replaced = plan.action in ("create", "overwrite")

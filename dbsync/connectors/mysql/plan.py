@@ -12,14 +12,21 @@ from typing import Literal
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.existing import TargetTable, read_tables
+from dbsync.connectors.mysql.finalize import new_position, sequence_of
 from dbsync.connectors.mysql.information import ignores_case
 from dbsync.connectors.mysql.naming import target_names
+from dbsync.connectors.mysql.needed_rights import (
+    missing_for_ledger,
+    missing_for_schema,
+    not_alterable,
+)
 from dbsync.connectors.mysql.order import LoadOrder, order_tables
 from dbsync.connectors.mysql.prepared import Earlier, Prepared, read_earlier
 from dbsync.connectors.mysql.replay import native_steps
+from dbsync.connectors.mysql.rights import Rights, read_rights
 from dbsync.connectors.mysql.steps import SchemaSteps, Step
 from dbsync.connectors.mysql.tables import TablePlans
-from dbsync.connectors.mysql.target_rights import may_create, may_run, may_stage, refuse_read_only
+from dbsync.connectors.mysql.target_rights import may_run, may_stage, refuse_read_only
 from dbsync.errors import TargetError, UsageError
 from dbsync.model.schema import Database, Loss, Name
 
@@ -55,9 +62,12 @@ class Planner:
         self._losses += tables.losses
         steps = self._schema(plans, names)
         order = self._order(plans, existing)
-        self._require_rights(plans, steps)
-        ledger = not self._options.single_transaction and may_create(self._session)
-        guarantee = self._guarantee(plans, existing, ledger=ledger)
+        rights = read_rights(self._session)
+        self._require_rights(plans, steps, rights)
+        unnumbered = self._unnumbered(plans, existing, rights)
+        lacks = missing_for_ledger(self._session, rights)
+        ledger = not self._options.single_transaction and not lacks
+        guarantee = self._guarantee(plans, existing, lacks)
         plan = ImportPlan(
             tables=tuple(plans),
             statements=tuple(self._statements(plans, steps)),
@@ -76,6 +86,7 @@ class Planner:
             existing=existing,
             earlier=earlier or Earlier(),
             ledger=ledger,
+            unnumbered=unnumbered,
         )
 
     def _existing(self, names: Mapping[Name, Name]) -> dict[Name, TargetTable]:
@@ -110,13 +121,13 @@ class Planner:
 
     # Rights and guarantees
 
-    def _require_rights(self, plans: list[TablePlan], steps: SchemaSteps) -> None:
+    def _require_rights(self, plans: list[TablePlan], steps: SchemaSteps, rights: Rights) -> None:
         """Refuse what this user may not do, as far as the server tells without doing it."""
-        if steps.before and not may_create(self._session):
+        if lacks := missing_for_schema(self._session, rights, steps):
+            listed = ", ".join(lacks)
             raise TargetError(
-                "this user may not create tables in the target",
-                hint=f"GRANT CREATE, ALTER, INDEX, REFERENCES, DROP ON "
-                f"{quote_name(self._session.database)}.* to it",
+                f"this user may not make what the archive holds: it lacks {listed}",
+                hint=f"GRANT {listed} ON {quote_name(self._session.database)}.* to it",
             )
         for plan in plans:
             if plan.action == "overwrite":
@@ -134,9 +145,37 @@ class Planner:
                 "to it",
             )
 
+    def _unnumbered(
+        self, plans: list[TablePlan], existing: Mapping[Name, TargetTable], rights: Rights
+    ) -> frozenset[Name]:
+        """Find the tables that ought to number on as the archive says, and report them."""
+        moved = {
+            p.target.name: p.source.name
+            for p in plans
+            if p.action in ("append", "overwrite")
+            and p.source.name in existing
+            and (sequence := sequence_of(p.source, self._database.sequences)) is not None
+            and new_position(existing[p.source.name], sequence, replaced=p.action == "overwrite")
+        }
+        closed = list(not_alterable(self._session, rights, moved))
+        self._losses += [
+            Loss(
+                object=f"AUTO_INCREMENT of table {name}",
+                reason="this user lacks ALTER on it, so the next number is the one after the "
+                "largest there, which the source may have used already",
+                severity="changed",
+            )
+            for name in closed
+        ]
+        return frozenset(moved[name] for name in closed)
+
     def _guarantee(
-        self, plans: list[TablePlan], existing: Mapping[Name, TargetTable], *, ledger: bool
+        self,
+        plans: list[TablePlan],
+        existing: Mapping[Name, TargetTable],
+        lacks: list[str],
     ) -> Guarantee:
+        """Say what is promised; `lacks` are the rights that are missing for a ledger."""
         loose = [
             (p.source.name, existing[p.source.name])
             for p in plans
@@ -156,13 +195,13 @@ class Planner:
             return "none"
         if self._options.single_transaction:
             return "single_transaction"
-        if not ledger:
+        if lacks:
             self._losses.append(
                 Loss(
                     object="resuming this import",
-                    reason="this user may create no table, so there is no ledger: if the import is "
-                    "interrupted, some chunks stay and nothing notes which; --single-transaction "
-                    "avoids that",
+                    reason=f"this user lacks {', '.join(lacks)}, so there is no ledger: if the "
+                    "import is interrupted, some chunks stay and nothing notes which; "
+                    "--single-transaction avoids that",
                     severity="changed",
                 )
             )

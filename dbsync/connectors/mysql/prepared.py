@@ -47,7 +47,8 @@ class Prepared:
     """A plan with what only this connector needs to carry it out.
 
     `existing` are the tables that were there, by their names in the archive. `ledger` says whether
-    there is one: not under a single transaction, nor without the right to create it.
+    there is one: not under a single transaction, nor without the rights to it. `unnumbered` are
+    the archive's tables whose AUTO_INCREMENT position this user may not set.
     """
 
     database: Database
@@ -58,6 +59,7 @@ class Prepared:
     existing: Mapping[Name, TargetTable]
     earlier: Earlier
     ledger: bool
+    unnumbered: frozenset[Name] = frozenset()
 
     def lines(self) -> list[ledgers.Line]:
         """Write down the plan, for a later run to go on with."""

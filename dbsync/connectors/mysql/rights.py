@@ -65,6 +65,8 @@ def read_rights(session: Session) -> Rights:
         if roles and roles != "NONE":
             statement = f"SHOW GRANTS FOR CURRENT_USER() USING {roles}"
     rows = session.rows(statement, "reading rights")
+    if session.flavour.public_role:
+        rows += session.rows("SHOW GRANTS FOR PUBLIC", "reading rights")
     grants = (_grant(str(next(iter(row.values())))) for row in rows)
     return Rights(tuple(grant for grant in grants if grant is not None))
 
