@@ -290,6 +290,43 @@ def test_single_transaction_leaves_nothing(archive: Path, maria_url: str) -> Non
     assert maria_query(maria_url, "SHOW TABLES") == [("people",)]
 
 
+def test_single_transaction_drops_what_it_made(maria_url: str, tmp_path: Path) -> None:
+    """A failure that only the end shows, a reference that leads nowhere, leaves no table behind."""
+    source, archive = tmp_path / "orphans.sqlite", tmp_path / "orphans.dbsync.tar"
+    sqlite_script(
+        source,
+        "CREATE TABLE parent (id integer PRIMARY KEY);"
+        "CREATE TABLE child (id integer PRIMARY KEY, parent_id int REFERENCES parent (id));"
+        "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1), (2, 77);",
+    )
+    library.export_database(f"sqlite:///{source}", str(archive))
+    maria_query(maria_url, "CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)")
+    for _ in range(2):
+        with pytest.raises(TargetError, match="77"):
+            library.import_archive(
+                str(archive), maria_url, include_schema=True, single_transaction=True
+            )
+        assert maria_query(maria_url, "SHOW TABLES") == [("mine",)]
+    assert maria_query(maria_url, "SELECT * FROM mine") == [(1,)]
+
+
+def test_an_upsert_never_updates_by_another_unique_key(archive: Path, maria_url: str) -> None:
+    """A row that clashes with another unique key ends with 4, and no row of its chunk is there."""
+    maria_query(maria_url, "CREATE TABLE people (id int PRIMARY KEY, name varchar(100))")
+    library.import_archive(str(archive), maria_url)
+    maria_query(
+        maria_url,
+        "UPDATE people SET id = 9000 WHERE id = 2999; UPDATE people SET name = id WHERE id < 2999;"
+        "ALTER TABLE people ADD UNIQUE (name)",
+    )
+    done = dbsync("import", "--url", maria_url, "--jobs", "1", archive, code=4)
+    _explained(done, "people", "1062")
+    found = maria_query(maria_url, "SELECT count(*), count(DISTINCT id), max(id) FROM people")
+    assert found == [(3000, 3000, 9000)]
+    last = "SELECT id FROM people WHERE id >= 2990 AND name <> id ORDER BY id"
+    assert maria_query(maria_url, last) == [(3000,), (9000,)]
+
+
 def test_a_failed_overwrite_keeps_the_old_rows(archive: Path, maria_url: str) -> None:
     """--overwrite that fails leaves what was there."""
     maria_query(
