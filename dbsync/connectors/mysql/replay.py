@@ -9,9 +9,7 @@ its rows where that gives the very same table (`deferred`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property
 
 import msgspec
 
@@ -22,7 +20,7 @@ from dbsync.connectors.mysql.failures import cause, errno_of
 from dbsync.connectors.mysql.information import read_information
 from dbsync.connectors.mysql.native import without_definer
 from dbsync.connectors.mysql.objects import ObjectReader
-from dbsync.connectors.mysql.rights import read_rights
+from dbsync.connectors.mysql.settings import PossibleSettings
 from dbsync.connectors.mysql.steps import (
     DATABASE_COLLATION,
     Made,
@@ -32,7 +30,7 @@ from dbsync.connectors.mysql.steps import (
     under,
 )
 from dbsync.connectors.mysql.target_rights import refused
-from dbsync.errors import DatabaseError, TargetError
+from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, NativeObject, Sequence
 
 _KINDS: dict[str, MadeKind] = {
@@ -79,14 +77,12 @@ class _Replay:
         self._objects = [o for o in database.native if o.table is None or o.table in create]
         self._losses: list[Loss] = []
         self._definers = 0
-        self._not_taken: Counter[tuple[str, str, str]] = Counter()
-        """Settings with their values that objects will not be made under, and why not."""
-        self._tried: dict[tuple[str, str], bool] = {}
         self._foreign = (
             database.details.get("flavour") != session.flavour.name
             or database.version != session.flavour.text
         )
         """Made by another server than this one, which may not understand it."""
+        self._settings = PossibleSettings(session)
 
     def steps(self) -> SchemaSteps:
         tables, rest = self._tables()
@@ -120,14 +116,7 @@ class _Replay:
                     severity="changed",
                 )
             )
-        for (name, value, why), count in sorted(self._not_taken.items()):
-            self._losses.append(
-                Loss(
-                    object=f"{name} of {count} views, routines, triggers and events",
-                    reason=f"they were made under {value}, and will not be: {why}",
-                    severity="changed",
-                )
-            )
+        self._losses += self._settings.losses()
         # Indexes first: a foreign key without its index would get one of its own.
         keys.sort(key=lambda step: step.stage == "foreign_keys")
         return SchemaSteps(
@@ -239,7 +228,7 @@ class _Replay:
             label=f"{item.kind.lower()} {own}",
             sql=sql,
             made=Made(kind=kind, names=(own,)),
-            settings=self._settings(item),
+            settings=self._settings.of(item),
             source=item.name if item.kind == "SEQUENCE" else None,
         )
         reason = self._refusal(step) if self._foreign else None
@@ -248,45 +237,6 @@ class _Replay:
             return None
         self._definers += sql != item.sql
         return step
-
-    # The settings that an object was made under
-
-    @cached_property
-    def _collation(self) -> str:
-        return str(self._session.value("SELECT @@collation_database", "reading settings"))
-
-    @cached_property
-    def _may_alter(self) -> bool:
-        return read_rights(self._session).on_database(self._session.database, "ALTER")
-
-    def _settings(self, item: NativeObject) -> dict[str, str]:
-        """Give the settings of an object, without those that it cannot be made under here."""
-        kept: dict[str, str] = {}
-        for name, value in item.settings.items():
-            why = self._hindrance(name, value)
-            if why is None:
-                kept[name] = value
-            else:
-                self._not_taken[name, value, why] += 1
-        return kept
-
-    def _hindrance(self, name: str, value: str) -> str | None:
-        if name == DATABASE_COLLATION and value != self._collation and not self._may_alter:
-            return "this user may not ALTER the database"
-        if self._foreign and not self._known_setting(name, value):
-            return "this server does not know it"
-        return None
-
-    def _known_setting(self, name: str, value: str) -> bool:
-        """Try a setting; what is good for a connection's collation is good for a database's."""
-        if (name, value) not in self._tried:
-            probe = "collation_connection" if name == DATABASE_COLLATION else name
-            try:
-                with under(self._session, {probe: value}, f"looking at {name}"):
-                    self._tried[name, value] = True
-            except DatabaseError:
-                self._tried[name, value] = False
-        return self._tried[name, value]
 
 
 def _stage(item: NativeObject) -> Stage:
