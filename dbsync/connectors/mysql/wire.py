@@ -28,7 +28,7 @@ from dbsync.connectors.mysql.flavour import Flavour
 from dbsync.connectors.mysql.mapping import effective_type
 from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, decimal, integer, standard_storage
-from dbsync.model.values import refuse, standardize, to_text
+from dbsync.model.values import refuse, refuse_not_json, standardize, to_text
 from dbsync.model.values.kernels import pc
 
 ENGINE = "mysql"
@@ -53,6 +53,8 @@ class Wire:
     reading: LogicalType
     same: bool
     """Engine and kind of type are the target's own."""
+    deepest_json: int | None = None
+    """For a column of JSON whose values the target has not had before: its most levels."""
 
     def values(self, values: pa.Array, exceptions: pa.StructArray | None, table: str) -> pa.Array:
         """Turn stored values into those that are spelled in this column's form.
@@ -80,6 +82,9 @@ class Wire:
         text = to_text(ordinary, self.reading)
         if literals is not None:
             text = pc.coalesce(literals, text)
+        if self.deepest_json is not None:
+            name = self.source.name
+            refuse_not_json(text, name, table, halves=False, depth=self.deepest_json)
         match self.held.kind:
             case "enum":
                 return self._members(text, table)
@@ -159,7 +164,10 @@ def wire_column(source: Column, target: TargetColumn, engine: str, flavour: Flav
     own = effective_type(source)
     same = engine == ENGINE and capacity(source.native_type).kind == held.kind
     form = Form.COUNTER if target.auto_increment else _form(held)
-    return Wire(source, target, held, form, _reading(own, source, held, same), same)
+    is_json = held.is_json or held.kind == "json"
+    known = engine == ENGINE and own.name == "json"
+    depth = flavour.deepest_json if is_json and not known else None
+    return Wire(source, target, held, form, _reading(own, source, held, same), same, depth)
 
 
 def _form(held: Capacity) -> Form:
@@ -291,7 +299,7 @@ def fits_by_type(source: Column, target: TargetColumn, engine: str, flavour: Fla
     match own.name:
         case "string" | "json" | "native" | "interval" | "array" | "time_tz" | "numeric":
             # Lengths and labels are promises that SQLite does not keep.
-            wide = held.kind == "longtext" or (
+            wide = (held.kind == "longtext" and wire.deepest_json is None) or (
                 checked and held.kind == "varchar" and 0 < (own.length or 0) <= (held.length or 0)
             )
             return wide and held.charset == "utf8mb4"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import pyarrow as pa
 
 from dbsync.connectors.base import Counts, TablePlan
-from dbsync.connectors.postgres.connection import quote_name
+from dbsync.connectors.postgres.connection import quote_literal, quote_name
 from dbsync.connectors.postgres.existing import TargetTable
+from dbsync.connectors.postgres.failures import sqlstate
 from dbsync.connectors.postgres.session import Session
 from dbsync.connectors.postgres.wire import Wire
-from dbsync.errors import LossError
+from dbsync.errors import LossError, TargetError
+from dbsync.model.values import misfit_text
 
 _NAME = "dbsync_stage"
 
@@ -52,9 +54,21 @@ class Stage:
 
     def merge(self, rows: int, doing: str) -> Counts:
         """Move the staged rows into the table and drop the staging table."""
-        self._refuse_changes()
-        merged = self._deduplicated(rows, doing)
-        inserted, updated = self._insert(merged, doing)
+        # Texts that the server reads may be none of their type, and it is asked which.
+        asked = any(wire.text for wire in self._wires)
+        try:
+            if asked:
+                self._session.run("SAVEPOINT dbsync_merge", doing)
+            self._refuse_changes()
+            merged = self._deduplicated(rows, doing)
+            inserted, updated = self._insert(merged, doing)
+            if asked:
+                self._session.run("RELEASE SAVEPOINT dbsync_merge", doing)
+        except TargetError as error:
+            if asked and error.__cause__ and (sqlstate(error.__cause__) or "").startswith("22"):
+                self._session.run("ROLLBACK TO SAVEPOINT dbsync_merge", doing)
+                self._refuse_invalid(error)
+            raise
         self._session.run(f"DROP TABLE pg_temp.{_NAME}", doing)
         return Counts(
             inserted=inserted,
@@ -81,22 +95,58 @@ class Stage:
         checked = [(n, w) for n, w in enumerate(self._wires) if w.changed is not None]
         if not checked:
             return
-        counts = ", ".join(
-            "pg_catalog.count(*) FILTER (WHERE "
-            + (w.changed or "").format(value=f"s.c{n}", cast=self._cast(n))
-            + f") AS c{n}"
-            for n, w in checked
+        self._refuse_where(
+            {n: (w.changed or "").format(value=f"s.c{n}", cast=self._cast(n)) for n, w in checked},
+            "cannot be {} unchanged",
         )
-        query = f"SELECT {counts} FROM pg_temp.{_NAME} s"
-        found = self._session.rows(query)[0]
-        for number, wire in checked:
-            count = found[f"c{number}"]
+
+    def _refuse_invalid(self, error: TargetError) -> None:
+        """Say which values the server has just refused to read, where it can be asked."""
+        asked = [(n, w) for n, w in enumerate(self._wires) if w.text]
+        if not asked or asked[0][1].target.version < 160_000:
+            return
+        self._refuse_where(
+            {
+                n: f"NOT pg_catalog.pg_input_is_valid(s.c{n}, {quote_literal(w.target.full)})"
+                for n, w in asked
+            },
+            "cannot be {}",
+            cause=error,
+        )
+
+    def _refuse_where(
+        self, conditions: dict[int, str], reason: str, *, cause: TargetError | None = None
+    ) -> None:
+        """Raise `LossError` for the first column with staged values that meet its condition."""
+        found = self._session.rows(
+            "SELECT "
+            + ", ".join(
+                f"pg_catalog.count(*) FILTER (WHERE {condition}) AS c{n}, "
+                f"pg_catalog.min(s.o) FILTER (WHERE {condition}) AS o{n}"
+                for n, condition in conditions.items()
+            )
+            + f" FROM pg_temp.{_NAME} s"
+        )[0]
+        for number in conditions:
+            count, target = found[f"c{number}"], self._wires[number].target
             if count:
+                key = self._key_of(found[f"o{number}"])
+                table, said = str(self._plan.source.name), reason.format(target.native)
                 raise LossError(
-                    f"table {self._plan.source.name}, column {wire.target.name}: {count} "
-                    f"value{'s' if count > 1 else ''} cannot be {wire.target.native} unchanged",
+                    misfit_text(table, target.name, count, said, key=key),
                     hint="change the column's type on the target, or correct the values",
-                )
+                ) from cause
+
+    def _key_of(self, position: int) -> str:
+        """Name a staged row by its key; empty where the archive has none."""
+        key = self._plan.source.primary_key
+        columns = {w.source.name: f"s.c{n}::text" for n, w in enumerate(self._wires)}
+        if key is None or not set(key.columns) <= columns.keys():
+            return ""
+        parts = ", ".join(f"{columns[name]} AS k{n}" for n, name in enumerate(key.columns))
+        query = f"SELECT {parts} FROM pg_temp.{_NAME} s WHERE s.o = {position}"
+        row = self._session.rows(query)[0]
+        return ", ".join(f"{name}={row[f'k{n}']}" for n, name in enumerate(key.columns))
 
     def _deduplicated(self, rows: int, doing: str) -> int:
         """Remove rows that a later one with the same key supersedes; return how many are left."""

@@ -19,7 +19,7 @@ from dbsync.connectors.postgres.existing import TargetColumn
 from dbsync.connectors.postgres.mapping import effective_type
 from dbsync.model.schema import Column
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
-from dbsync.model.values import refuse, standardize, to_text
+from dbsync.model.values import refuse, refuse_not_json, standardize, to_text
 from dbsync.model.values.kernels import pc
 from dbsync.model.values.moments import INFINITIES
 
@@ -48,6 +48,8 @@ _COPIED = {
 }
 """Types of the target that binary COPY takes from Arrow, and the type they are staged as."""
 
+_EXACT = frozenset({"integer", "decimal", "numeric"})
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -64,6 +66,8 @@ class Wire:
     arrow: pa.DataType
     staged: str
     changed: str | None = None
+    json: bool = False
+    """The server would refuse what is no JSON, and another engine or type may have let it pass."""
 
     def values(
         self, values: pa.Array, exceptions: pa.StructArray | None, table: str
@@ -95,10 +99,15 @@ class Wire:
         if pa.types.is_string(kind):
             _refuse_nul(values, self.source, table)
             labels = self.target.logical.labels
+            if self.json:
+                strict = self.target.kind == "jsonb"
+                refuse_not_json(values, self.source.name, table, halves=not strict, nul=not strict)
             if labels and self.target.logical.name == "enum":
                 known = pc.is_in(values, pa.array(labels, pa.string()))
                 unknown = pc.and_not(values.is_valid(), known)
                 refuse(unknown, self.source.name, table, "that are no labels of the enum")
+            if self._is_number and self.target.modified:
+                self._refuse_digits(values, table)
             length = self.target.logical.length
             if length is not None and self.target.kind in ("varchar", "bpchar", "name"):
                 # The server cuts blanks at the end of the first two, and anything of a name.
@@ -119,6 +128,20 @@ class Wire:
             reason = f"finer than {digits} digits of a second"
             refuse(pc.not_equal(rest, 0), self.source.name, table, reason)
 
+    @property
+    def _is_number(self) -> bool:
+        return self.target.kind == "numeric" and effective_type(self.source).name in _EXACT
+
+    def _refuse_digits(self, values: pa.Array, table: str) -> None:
+        """Refuse numbers, spelled without exponents, that the target's digits cannot hold."""
+        precision, scale = self.target.logical.precision or 0, self.target.logical.scale or 0
+        if not 0 <= scale <= precision:
+            return  # the server rounds to tens or tells, and is asked whether it did
+        pattern = rf"^-?0*[0-9]{{0,{precision - scale}}}(?:\.[0-9]{{0,{scale}}}0*)?$"
+        fitting = pc.or_(pc.match_substring_regex(values, pattern), pc.equal(values, "NaN"))
+        reason = f"beyond numeric({precision},{scale})"
+        refuse(pc.invert(fitting), self.source.name, table, reason)
+
 
 def wire_column(source: Column, target: TargetColumn, engine: str) -> Wire:
     """Decide how a column's values reach the target's column. `engine` is the archive's."""
@@ -131,13 +154,15 @@ def wire_column(source: Column, target: TargetColumn, engine: str) -> Wire:
             return Wire(source, target, False, parse_storage(storage), "numeric")
         number = own.name in ("integer", "float", "decimal", "numeric")
         return _texts(source, target, same, other=not number)
+    json = engine != "postgresql" or own.name != "json"
     if target.kind in _COPIED:
         storage = parse_storage(standard_storage(target.logical))
-        return Wire(source, target, False, storage, _COPIED[target.kind])
+        json = json and target.kind == "json"
+        return Wire(source, target, False, storage, _COPIED[target.kind], json=json)
     if target.kind == "jsonb":
         if same:
             return Wire(source, target, False, pa.string(), "jsonb")
-        return Wire(source, target, True, pa.string(), "text", _repeats_keys(target))
+        return Wire(source, target, True, pa.string(), "text", _repeats_keys(target), json=True)
     if target.logical.name == "enum" and own.name in ("enum", "string"):
         return Wire(source, target, False, pa.string(), "text")
     return _texts(source, target, same, other=_kind(own) != _kind(target.logical))

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dbsync.model.values.canonical import RowsDigest, canonical, row_digests
 from dbsync.model.values.convert import standard_type, standardize
 from dbsync.model.values.exceptions import EXCEPTIONS_TYPE, column_values, make_exceptions
+from dbsync.model.values.json_text import refuse_not_json
 from dbsync.model.values.keys import key_text
 from dbsync.model.values.misfit import HINT, MisfitError, misfit_text, refuse
 from dbsync.model.values.text import to_text
@@ -34,6 +35,7 @@ __all__ = [
     "make_exceptions",
     "misfit_text",
     "refuse",
+    "refuse_not_json",
     "row_digests",
     "standard_type",
     "standardize",
