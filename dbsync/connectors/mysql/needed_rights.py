@@ -1,7 +1,7 @@
 """Which rights an import needs before it begins, and which of them this user lacks.
 
-What lives here: rights for steps of the schema, for the ledger and for numbering tables. Must not
-know: how steps are planned, how anything is written.
+What lives here: rights for rows, for steps of the schema, for the ledger and for numbering tables.
+Must not know: how steps are planned, how anything is written.
 
 Where the server can be asked by preparing a statement it is, see `target_rights`. Statements of
 DDL it prepares without looking at rights, so for those SHOW GRANTS is read.
@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from dbsync.connectors.base import TablePlan
 from dbsync.connectors.mysql import ledger as ledgers
 from dbsync.connectors.mysql.connection import Session, quote_name
+from dbsync.connectors.mysql.existing import TargetTable
+from dbsync.connectors.mysql.fit import written_columns
 from dbsync.connectors.mysql.rights import Rights
 from dbsync.connectors.mysql.steps import MadeKind, SchemaSteps
 from dbsync.connectors.mysql.target_rights import may_create, may_run
@@ -40,6 +43,25 @@ def missing_for_schema(session: Session, rights: Rights, steps: SchemaSteps) -> 
     if "foreign keys" in kinds and session.flavour.references_right:
         needed.append("REFERENCES")
     return lacks + [right for right in needed if not rights.on_database(session.database, right)]
+
+
+def missing_for_rows(session: Session, plan: TablePlan, target: TargetTable) -> list[str]:
+    """List the rights on one table that is there, or on its columns, that its rows need."""
+    table = quote_name(target.name.name)
+    pairs = written_columns(plan.source, target)
+    names = [quote_name(found.name) for _, found in pairs]
+    changed = [quote_name(found.name) for own, found in pairs if own.name not in plan.key]
+    statements = {
+        "SELECT": f"SELECT {', '.join(names) or '1'} FROM {table}",
+        "INSERT": f"INSERT INTO {table} ({', '.join(names)}) VALUES "
+        f"({', '.join(['DEFAULT'] * len(names))})",
+    }
+    if plan.mode in ("update", "merge") and changed:
+        assigned = ", ".join(f"{name} = DEFAULT" for name in changed)
+        statements["UPDATE"] = f"UPDATE {table} SET {assigned}"
+    if plan.action == "overwrite":
+        statements["DELETE"] = f"DELETE FROM {table}"
+    return [right for right, sql in statements.items() if not may_run(session, sql)]
 
 
 def missing_for_ledger(session: Session, rights: Rights) -> list[str]:

@@ -17,6 +17,7 @@ from dbsync.connectors.mysql.information import ignores_case
 from dbsync.connectors.mysql.naming import target_names
 from dbsync.connectors.mysql.needed_rights import (
     missing_for_ledger,
+    missing_for_rows,
     missing_for_schema,
     not_alterable,
 )
@@ -26,7 +27,7 @@ from dbsync.connectors.mysql.replay import native_steps
 from dbsync.connectors.mysql.rights import Rights, read_rights
 from dbsync.connectors.mysql.steps import SchemaSteps, Step
 from dbsync.connectors.mysql.tables import TablePlans
-from dbsync.connectors.mysql.target_rights import may_run, may_stage, refuse_read_only
+from dbsync.connectors.mysql.target_rights import may_stage, refuse_read_only
 from dbsync.errors import TargetError, UsageError
 from dbsync.model.schema import Database, Loss, Name
 
@@ -63,7 +64,7 @@ class Planner:
         steps = self._schema(plans, names)
         order = self._order(plans, existing)
         rights = read_rights(self._session)
-        self._require_rights(plans, steps, rights)
+        self._require_rights(plans, existing, steps, rights)
         unnumbered = self._unnumbered(plans, existing, rights)
         lacks = missing_for_ledger(self._session, rights)
         ledger = not self._options.single_transaction and not lacks
@@ -121,7 +122,13 @@ class Planner:
 
     # Rights and guarantees
 
-    def _require_rights(self, plans: list[TablePlan], steps: SchemaSteps, rights: Rights) -> None:
+    def _require_rights(
+        self,
+        plans: list[TablePlan],
+        existing: Mapping[Name, TargetTable],
+        steps: SchemaSteps,
+        rights: Rights,
+    ) -> None:
         """Refuse what this user may not do, as far as the server tells without doing it."""
         if lacks := missing_for_schema(self._session, rights, steps):
             listed = ", ".join(lacks)
@@ -130,13 +137,14 @@ class Planner:
                 hint=f"GRANT {listed} ON {quote_name(self._session.database)}.* to it",
             )
         for plan in plans:
-            if plan.action == "overwrite":
-                target = quote_name(plan.target.name)
-                if not may_run(self._session, f"DELETE FROM {target}"):
-                    raise TargetError(
-                        f"table {plan.target} cannot be overwritten: this user lacks DELETE on it",
-                        hint=f"GRANT DELETE ON {target} to it",
-                    )
+            if plan.action not in ("append", "overwrite"):
+                continue
+            if denied := missing_for_rows(self._session, plan, existing[plan.source.name]):
+                target, listed = quote_name(plan.target.name), ", ".join(denied)
+                raise TargetError(
+                    f"table {plan.target} cannot be written: this user lacks {listed} on it",
+                    hint=f"GRANT {listed} ON {target} to it",
+                )
         staged = any(p.mode != "insert" for p in plans if p.action != "skip")
         if staged and not may_stage(self._session):
             raise TargetError(
