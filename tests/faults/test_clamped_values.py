@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dbsync as library
-from dbsync.errors import LossError, TargetError
+from dbsync.errors import DbsyncError, LossError, TargetError
 from tests.integration.command import dbsync
 from tests.integration.maria_rows import maria_query
 from tests.integration.rows import sqlite_script
@@ -146,6 +146,27 @@ def test_rows_arrive_where_load_data_is_off(
         expected = [(ROWS, ROWS * (ROWS + 1) // 2, "it's \\ \n ☃ 😀", "x")]
         assert maria_query(url, rows) == expected, options
     server.drop_database(name)
+
+
+@pytest.mark.parametrize(
+    ("definition", "error"),
+    [
+        ("UNIQUE (filler)", TargetError),
+        ("CHECK (id < 500)", TargetError),
+        ("w tinyint AS (id) PERSISTENT", LossError),
+    ],
+)
+def test_what_only_the_server_refuses(
+    url: str, archive: Callable[[str, str], Path], definition: str, error: type[DbsyncError]
+) -> None:
+    """A row that the server would leave out or change with a warning ends the import as well."""
+    maria_query(
+        url, f"CREATE TABLE t (id int PRIMARY KEY, v text, filler varchar(5), {definition})"
+    )
+    with pytest.raises(error, match=r"\bt\b"):
+        library.import_archive(str(archive("text", "'taken'")), url, jobs=1)
+    ((rows, highest),) = maria_query(url, "SELECT count(*), coalesce(max(id), 0) FROM t")
+    assert rows == highest < 500
 
 
 def test_a_clashing_unique_key_is_refused(url: str, archive: Callable[[str, str], Path]) -> None:
