@@ -247,7 +247,7 @@ def _is_rewritten(text: str) -> bool:
     """Say whether MySQL's binary JSON would lose something of a text besides its layout.
 
     It keeps the last of repeated keys, 64 bits of integers, and doubles of all other numbers
-    (https://dev.mysql.com/doc/refman/8.0/en/json.html). What is no JSON, the server refuses.
+    (https://dev.mysql.com/doc/refman/8.0/en/json.html). What is no JSON is refused before.
     """
     try:
         json.loads(

@@ -39,7 +39,7 @@ def refuse_not_json(
     odd = pa.array([value is not None and not _is_strict(value) for value in text.to_pylist()])
     if pc.any(odd).as_py():
         broken = _among(odd, text, _is_broken)
-        refuse(broken, column, table, "that are no JSON")
+        refuse(broken, column, table, "not valid as JSON")
         if not halves:
             reason = "of JSON with half a character: a surrogate without its other half"
             refuse(odd, column, table, reason)

@@ -53,7 +53,7 @@ def test_each_reason_is_named() -> None:
     """Broken text, half characters, NUL and depth are told apart."""
     texts = pa.array(["{", r'"\ud800"', r'"\u0000"', r'"\\u0000"', "[[[]]]", "[1]"])
     for options, reason, row in [
-        ({}, "no JSON", 0),
+        ({}, "not valid as JSON", 0),
         ({"halves": False}, "half a character", 1),
         ({"nul": False}, "NUL", 2),
         ({"depth": 2}, "deeper than 2", 4),
