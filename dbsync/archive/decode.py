@@ -39,10 +39,10 @@ def decode_chunk(
 
     Fields are as `dbsync.connectors.base` describes batches: values in column order, then the
     exceptions fields that the chunk has; `columns` keeps those of some columns only, and of `odd`
-    where the chunk has exceptions of theirs: without a field to keep, there are no batches. Those
-    of a table without columns have one field ``:rows`` that only counts. Everything that can be
-    checked without decoding is checked before the first batch: page CRCs, schema, sizes, and the
-    row count against `expected_rows`. Raises E_CHECKSUM, E_SCHEMA_MISMATCH, E_ROWCOUNT or E_LIMIT.
+    where the chunk has exceptions of theirs: where `odd` leaves no field, there are no batches.
+    Those of a table without columns have one field ``:rows`` that only counts. Everything that
+    can be checked without decoding is checked before the first batch: page CRCs, schema, sizes,
+    and the row count against `expected_rows`. Raises E_CHECKSUM, E_SCHEMA_MISMATCH, E_ROWCOUNT or E_LIMIT.
     May be called from several threads.
     """
     limits = limits or Limits()
@@ -56,7 +56,7 @@ def decode_chunk(
         raise mismatch(table, str(error), error.code) from error
     fields = layout.check_chunk(_schema(table, view))
     wanted = layout.select(columns, fields, odd)
-    if not wanted:
+    if odd and not wanted:
         return iter(())
     try:
         file = _open(view, _coded_paths(layout, fields, summary))
