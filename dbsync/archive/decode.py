@@ -42,8 +42,8 @@ def decode_chunk(
     where the chunk has exceptions of theirs: where `odd` leaves no field, there are no batches.
     Those of a table without columns have one field ``:rows`` that only counts. Everything that
     can be checked without decoding is checked before the first batch: page CRCs, schema, sizes,
-    and the row count against `expected_rows`. Raises E_CHECKSUM, E_SCHEMA_MISMATCH, E_ROWCOUNT or E_LIMIT.
-    May be called from several threads.
+    and the row count against `expected_rows`. Raises E_CHECKSUM, E_SCHEMA_MISMATCH, E_ROWCOUNT or
+    E_LIMIT. May be called from several threads.
     """
     limits = limits or Limits()
     layout = Layout(table)
