@@ -1,0 +1,318 @@
+"""What a policy keeps: against a plain reference over random histories, and by example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from dbsync.pipeline.retention import Candidate, Decision, RetentionPolicy, decide, span
+
+BERLIN = ZoneInfo("Europe/Berlin")
+ST_JOHNS = ZoneInfo("America/St_Johns")
+
+# A little before and after these moments the clocks of the zone change, or a week or year ends.
+EDGES = (
+    (BERLIN, datetime(2025, 3, 30, 1, tzinfo=UTC)),  # an hour is left out
+    (BERLIN, datetime(2025, 10, 26, 1, tzinfo=UTC)),  # an hour comes twice
+    (ST_JOHNS, datetime(2010, 11, 7, 2, 31, tzinfo=UTC)),  # from 00:01 back to the day before
+    (ZoneInfo("America/Havana"), datetime(2025, 3, 9, 5, tzinfo=UTC)),  # midnight is left out
+    (ZoneInfo("Asia/Beirut"), datetime(2025, 10, 25, 21, tzinfo=UTC)),  # midnight back to 23:00
+    (ZoneInfo("Pacific/Apia"), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a day is left out
+    (ZoneInfo("Australia/Lord_Howe"), datetime(2025, 4, 5, 15, tzinfo=UTC)),  # half an hour
+    (ZoneInfo("America/New_York"), datetime(2025, 1, 1, 5, tzinfo=UTC)),  # a year ends in W01
+    (ZoneInfo("Asia/Kathmandu"), datetime(2021, 1, 3, 18, 15, tzinfo=UTC)),  # 2020-W53 ends
+    (UTC, datetime(2024, 2, 29, tzinfo=UTC)),
+    (timezone(timedelta(hours=14)), datetime(2025, 6, 30, 10, tzinfo=UTC)),
+)
+
+
+class _Reference:
+    """The rules, word for word, for one archive at a time: slow and plain."""
+
+    def __init__(
+        self, history: Sequence[Candidate], policy: RetentionPolicy, zone: tzinfo, now: datetime
+    ):
+        self.history = [_utc(c) for c in history]
+        self.policy, self.zone, self.now = policy, zone, now.astimezone(UTC)
+
+    def keeps(self, one: Candidate) -> bool:
+        one = _utc(one)
+        if one.moment > self.now:
+            return True
+        group = [c for c in self.history if c.database == one.database and c.moment <= self.now]
+        newer = [c for c in group if (c.moment, c.key) > (one.moment, one.key)]
+        oldest = all((c.moment, c.key) >= (one.moment, one.key) for c in group)
+        policy = self.policy
+        young = policy.older_than is not None and one.moment + policy.older_than >= self.now
+        return (
+            not newer
+            or (one.rehearsed and not any(c.rehearsed for c in newer))
+            or len(newer) < policy.keep_last
+            or young
+            or self.last_of(lambda d: d, policy.keep_daily, one, newer, oldest)
+            or self.last_of(lambda d: d.isocalendar()[:2], policy.keep_weekly, one, newer, oldest)
+            or self.last_of(lambda d: (d.year, d.month), policy.keep_monthly, one, newer, oldest)
+            or self.last_of(lambda d: d.year, policy.keep_yearly, one, newer, oldest)
+        )
+
+    def last_of(
+        self,
+        period: Callable[[date], object],
+        count: int,
+        one: Candidate,
+        newer: Sequence[Candidate],
+        oldest: bool,
+    ) -> bool:
+        """Of its period there is none newer (or it is the oldest), and a place is left for it."""
+
+        def of(candidate: Candidate) -> object:
+            return period(datetime.fromtimestamp(candidate.moment.timestamp(), self.zone).date())
+
+        later = {of(c) for c in newer}
+        return (of(one) not in later or oldest) and len(later) < count
+
+
+def _utc(one: Candidate) -> Candidate:
+    return replace(one, moment=one.moment.astimezone(UTC))
+
+
+counts = st.one_of(st.just(0), st.integers(1, 4), st.integers(5, 40))
+policies = st.builds(
+    RetentionPolicy,
+    keep_last=counts,
+    keep_daily=counts,
+    keep_weekly=counts,
+    keep_monthly=counts,
+    keep_yearly=counts,
+    older_than=st.none() | st.integers(0, 24 * 800).map(lambda hours: timedelta(hours=hours)),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Candidate], tzinfo, datetime]:
+    """Draw archives of two databases: near an edge, regular, or scattered over years."""
+    zone, edge = draw(st.sampled_from(EDGES))
+    zone = draw(st.just(zone) | st.timezones())
+    written = draw(st.sampled_from([UTC, zone]))
+    near = st.integers(-300, 300).map(lambda minutes: edge + timedelta(minutes=minutes))
+    days = st.integers(-40, 40).map(lambda n: edge + timedelta(days=n))
+    hours = st.integers(-24 * 20, 24 * 20).map(lambda n: edge + timedelta(hours=n))
+    years = st.integers(-3 * 365 * 24, 3 * 365 * 24).map(lambda n: edge + timedelta(hours=n))
+    moments = draw(st.lists(st.one_of(near, days, hours, years), max_size=40))
+    history = [
+        Candidate(
+            key=f"{number:03}",
+            database=draw(st.sampled_from(["blog", "shop"])),
+            moment=moment.astimezone(written),
+            rehearsed=draw(st.booleans()),
+        )
+        for number, moment in enumerate(draw(st.permutations(moments)))
+    ]
+    now = draw(st.one_of(near, years, st.just(edge + timedelta(days=4 * 365))))
+    return history, zone, now.astimezone(written)
+
+
+def _kept(decisions: dict[str, Decision]) -> set[str]:
+    return {key for key, decision in decisions.items() if decision.keep}
+
+
+@settings(max_examples=250, deadline=None)
+@given(histories(), policies)
+@example(
+    ([Candidate(key="a", database="d", moment=EDGES[0][1])], UTC, EDGES[0][1]), RetentionPolicy()
+)
+def test_decisions_are_those_of_the_reference(
+    drawn: tuple[list[Candidate], tzinfo, datetime], policy: RetentionPolicy
+) -> None:
+    """Over random histories, zones and changes of clocks, exactly what the rules say is kept."""
+    history, zone, now = drawn
+    decisions = decide(history, policy, zone=zone, now=now)
+    reference = _Reference(history, policy, zone, now)
+    assert set(decisions) == {c.key for c in history}
+    assert _kept(decisions) == {c.key for c in history if reference.keeps(c)}
+    assert all(decision.reasons for decision in decisions.values())
+
+
+@settings(max_examples=80, deadline=None)
+@given(histories(), policies)
+def test_pruning_twice_takes_nothing_more(
+    drawn: tuple[list[Candidate], tzinfo, datetime], policy: RetentionPolicy
+) -> None:
+    """What one run has kept, the same run repeated keeps."""
+    history, zone, now = drawn
+    kept = _kept(decide(history, policy, zone=zone, now=now))
+    left = [c for c in history if c.key in kept]
+    assert _kept(decide(left, policy, zone=zone, now=now)) == kept
+
+
+@settings(max_examples=80, deadline=None)
+@given(histories(), policies)
+def test_the_pins_hold_under_every_policy(
+    drawn: tuple[list[Candidate], tzinfo, datetime], policy: RetentionPolicy
+) -> None:
+    """The newest archive of each database, and the newest with a passed rehearsal, always stay."""
+    history, zone, now = drawn
+    decisions = decide(history, policy, zone=zone, now=now)
+    for database in {c.database for c in history}:
+        past = [c for c in history if c.database == database and c.moment <= now]
+        for group in (past, [c for c in past if c.rehearsed]):
+            if group:
+                newest = max(group, key=lambda c: (c.moment, c.key))
+                assert decisions[newest.key].keep
+
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def _at(*texts: str, zone: tzinfo = UTC, rehearsed: Sequence[str] = ()) -> list[Candidate]:
+    return [
+        Candidate(
+            key=text,
+            database="shop",
+            moment=datetime.fromisoformat(text).replace(tzinfo=zone),
+            rehearsed=text in rehearsed,
+        )
+        for text in texts
+    ]
+
+
+def _reasons(
+    history: list[Candidate], zone: tzinfo = UTC, *, now: datetime = NOW, **rules: int
+) -> dict[str, str]:
+    decisions = decide(history, RetentionPolicy(**rules), zone=zone, now=now)
+    return {
+        key: ("" if decision.keep else "- ") + "; ".join(decision.reasons)
+        for key, decision in decisions.items()
+    }
+
+
+def test_every_rule_that_keeps_an_archive_is_named() -> None:
+    """The preview can say why each archive stays, and that no rule keeps the others."""
+    history = _at("2026-06-30T02:00", "2026-06-30T01:00", "2026-06-29T01:00", "2026-06-28T01:00")
+    assert _reasons(history, keep_last=1, keep_daily=2, keep_weekly=1) == {
+        "2026-06-30T02:00": "last 1 of 1; daily 2026-06-30; weekly 2026-W27; newest complete",
+        "2026-06-30T01:00": "- no rule keeps it",
+        "2026-06-29T01:00": "daily 2026-06-29",
+        "2026-06-28T01:00": "- no rule keeps it",
+    }
+
+
+def test_the_oldest_stays_while_a_rule_has_places_left() -> None:
+    """A history may grow to the length that was asked for, as with restic."""
+    history = _at("2026-06-30T02:00", "2026-06-20T02:00", "2026-06-03T02:00")
+    assert _reasons(history, keep_monthly=12) == {
+        "2026-06-30T02:00": "monthly 2026-06; newest complete",
+        "2026-06-20T02:00": "- no rule keeps it",
+        "2026-06-03T02:00": "oldest, monthly has 1 of 12",
+    }
+
+
+def test_age_counts_from_now_and_by_elapsed_time() -> None:
+    """An archive of exactly the given age stays; an older one goes, whatever the clocks did."""
+    history = _at("2025-10-27T00:00", "2025-10-26T00:00", "2025-10-25T23:59", zone=BERLIN)
+    policy = RetentionPolicy(older_than=timedelta(hours=25))
+    now = datetime(2025, 10, 27, tzinfo=BERLIN)
+    found = decide(history, policy, zone=BERLIN, now=now)
+    assert [d.reasons for d in found.values()] == [
+        ("not older than 1 day 1 hour", "newest complete"),
+        ("not older than 1 day 1 hour",),
+        ("older than 1 day 1 hour",),
+    ]
+
+
+def test_age_and_counts_together_keep_what_either_keeps() -> None:
+    """An archive goes only where it is old and no other rule keeps it."""
+    policy = RetentionPolicy(keep_monthly=1, older_than=timedelta(days=1))
+    history = _at("2026-07-01T11:00", "2026-06-30T11:00", "2026-05-31T11:00", "2026-05-30T11:00")
+    found = decide(history, policy, zone=UTC, now=NOW)
+    gone = {key: decision.reasons for key, decision in found.items() if not decision.keep}
+    assert set(gone) == {"2026-06-30T11:00", "2026-05-31T11:00", "2026-05-30T11:00"}
+    assert set(gone.values()) == {("older than 1 day, and no rule keeps it",)}
+
+
+def test_the_newest_rehearsed_one_stays_behind_newer_ones() -> None:
+    """The last archive that is known to restore outlives every policy."""
+    history = _at(
+        "2026-06-30T02:00",
+        "2026-06-29T02:00",
+        "2026-06-28T02:00",
+        rehearsed=["2026-06-29T02:00", "2026-06-28T02:00"],
+    )
+    assert _reasons(history, keep_last=1) == {
+        "2026-06-30T02:00": "last 1 of 1; newest complete",
+        "2026-06-29T02:00": "newest that passed its rehearsal",
+        "2026-06-28T02:00": "- no rule keeps it",
+    }
+
+
+def test_what_is_dated_in_the_future_takes_no_place() -> None:
+    """An archive made under a wrong clock stays, and pushes no real one out."""
+    history = _at("2099-01-01T00:00", "2026-06-30T02:00", "2026-06-29T02:00")
+    assert _reasons(history, keep_last=1) == {
+        "2099-01-01T00:00": "dated in the future",
+        "2026-06-30T02:00": "last 1 of 1; newest complete",
+        "2026-06-29T02:00": "- no rule keeps it",
+    }
+
+
+def test_a_day_that_comes_twice_is_one_day() -> None:
+    """Where clocks go back over midnight, a day that is resumed counts once."""
+    minute = timedelta(minutes=1)
+    change = datetime(2010, 11, 7, 2, 31, tzinfo=UTC)
+    history = [
+        Candidate(key=key, database="shop", moment=change + after)
+        for key, after in (
+            ("day 6", -2 * minute),
+            ("day 7 begins", -minute / 2),
+            ("day 6 again", minute),
+            ("day 7 again", 90 * minute),
+        )
+    ]
+    assert _reasons(history, ST_JOHNS, keep_daily=2) == {
+        "day 7 again": "daily 2010-11-07; newest complete",
+        "day 6 again": "daily 2010-11-06",
+        "day 7 begins": "- no rule keeps it",
+        "day 6": "- no rule keeps it",
+    }
+
+
+@pytest.mark.parametrize(
+    ("zone", "days"), [(UTC, "2026-06-29 2026-06-28"), (ZoneInfo("Asia/Tokyo"), "2026-06-29")]
+)
+def test_days_are_those_of_the_zone(zone: tzinfo, days: str) -> None:
+    """The zone decides which archives share a day."""
+    history = _at("2026-06-29T01:00", "2026-06-28T20:00")
+    found = _reasons(history, zone, keep_daily=5)
+    assert [text.split("; ")[0].removeprefix("daily ") for text in found.values()] == (
+        days.split() if zone is UTC else [days, "oldest, daily has 1 of 5"]
+    )
+
+
+def test_weeks_belong_to_the_years_of_iso_8601() -> None:
+    """The days around new year fall into one week, which the year does not cut."""
+    history = _at("2025-01-05T02:00", "2024-12-31T02:00", "2024-12-29T02:00")
+    assert _reasons(history, keep_weekly=2) == {
+        "2025-01-05T02:00": "weekly 2025-W01; newest complete",
+        "2024-12-31T02:00": "- no rule keeps it",
+        "2024-12-29T02:00": "weekly 2024-W52",
+    }
+
+
+def test_policies_know_whether_they_say_anything() -> None:
+    """A policy of zeros is none."""
+    assert RetentionPolicy().is_empty
+    assert not RetentionPolicy(keep_yearly=1).is_empty
+    assert not RetentionPolicy(older_than=timedelta(0)).is_empty
+
+
+def test_spans_are_written_in_days_and_hours() -> None:
+    """A span reads as people say it."""
+    assert span(timedelta(days=30)) == "30 days"
+    assert span(timedelta(hours=25)) == "1 day 1 hour"
+    assert span(timedelta(0)) == "0 hours"
