@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from dbsync.archive import names
 from dbsync.archive.catalog import CatalogEntry, sums_text
+from dbsync.archive.columns import Content, ReadPart, read_columns
 from dbsync.archive.decode import Data, count_rows, decode_chunk
 from dbsync.archive.documents import Head, Manifest
 from dbsync.archive.limits import Limits
@@ -37,26 +38,67 @@ class ChunkRef:
     size: int
     fetch: Callable[[], pa.Buffer]
     limits: Limits
+    position: int | None = None
+    """Of its member in the catalog; None in a stream."""
+    key_range: tuple[str, str] | None = None
+    """Least and greatest value of the first key column, as the catalog writes them."""
+    read_part: ReadPart | None = None
+    """Reads ranges of the content, without looking at the digest; None where it cannot be done."""
+    only: tuple[str, ...] | None = None
+    """Columns that this chunk is narrowed to."""
+    held: Content | None = None
+    """What `fetched` has read."""
 
     def load(self) -> pa.Buffer:
         """Return the chunk's bytes: digest and row count are right, pages not yet looked at.
 
         Raises `ArchiveError`, and what the place raises that the archive is read from.
         """
-        return self.fetch()
+        return self.held.data if self.held is not None and self.only is None else self.fetch()
+
+    def narrowed(self, columns: Sequence[str]) -> ChunkRef:
+        """Return this chunk with `columns` only.
+
+        Where ranges can be read, and it saves much, the other columns' bytes are not; the digest
+        is then not checked, but the CRC of every page that is read is.
+        """
+        return replace(self, only=tuple(columns), held=None)
+
+    def fetched(self, data: pa.Buffer | None = None) -> ChunkRef:
+        """Return this chunk with everything that `batches` needs in memory.
+
+        `data` are its bytes where someone has read and checked them already.
+        """
+        if self.held is not None:
+            return self
+        return replace(self, held=self._content() if data is None else Content(data))
 
     def batches(
         self, columns: Sequence[str] | None = None, *, odd: Sequence[str] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Load and decode the chunk; see `decode_chunk`."""
+        content = self.held or self._content()
         return decode_chunk(
             self.table,
-            self.load(),
+            content.data,
             limits=self.limits,
-            columns=columns,
+            columns=self.only if columns is None else columns,
             odd=odd,
             expected_rows=self.rows,
+            leaves=content.leaves,
         )
+
+    def check(self) -> None:
+        """Read what `batches` reads, and check what can be checked without decoding."""
+        if self.held is None:
+            self._content()
+
+    def _content(self) -> Content:
+        if self.only is not None and self.read_part is not None:
+            content = read_columns(self.table, self.size, self.only, self.read_part, self.limits)
+            if content is not None:
+                return content
+        return Content(self.fetch())
 
 
 class Archive(ABC):
@@ -83,6 +125,10 @@ class Archive(ABC):
         follows; it can be used once. In random mode it may be called any number of times.
         """
         ...
+
+    def load_together(self, chunks: Sequence[ChunkRef]) -> list[pa.Buffer]:
+        """Load whole chunks, as `ChunkRef.load` does; neighbours in one read where that helps."""
+        return [chunk.load() for chunk in chunks]
 
     @abstractmethod
     def check_others(self) -> None:

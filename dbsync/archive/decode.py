@@ -6,7 +6,7 @@ tar, where the bytes came from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -34,6 +34,7 @@ def decode_chunk(
     columns: Sequence[str] | None = None,
     odd: Sequence[str] = (),
     expected_rows: int | None = None,
+    leaves: Container[int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a chunk in batches of a few MiB.
 
@@ -51,7 +52,7 @@ def decode_chunk(
     try:
         footer = parse_footer(view, limits.max_footer_bytes)
         _check_rows(table, footer.rows, expected_rows)
-        summary = scan_pages(view, footer, limits.max_arrow_bytes)
+        summary = scan_pages(view, footer, limits.max_arrow_bytes, leaves)
     except BadParquet as error:
         raise mismatch(table, str(error), error.code) from error
     fields = layout.check_chunk(_schema(table, view))
@@ -66,6 +67,28 @@ def decode_chunk(
     size = max(1, min(_MAX_BATCH_ROWS, limits.max_batch_bytes // per_row))
     batches = file.iter_batches(size, columns=_selection(file, wanted), use_threads=False)
     return _checked(_batches(batches, wanted, table, limits), footer.rows, table)
+
+
+def leaf_numbers(table: Table, data: Data, columns: Sequence[str]) -> frozenset[int] | None:
+    """Say which leaf columns hold `columns` and their exceptions, by the footer of a chunk alone.
+
+    None where pyarrow could not be kept from reading others. Raises E_SCHEMA_MISMATCH, and
+    KeyError for a column that the table does not have.
+    """
+    layout = Layout(table)
+    schema = _schema(table, memoryview(data).cast("B"))
+    fields = layout.check_chunk(schema)
+    wanted = {field.name for field in layout.select(columns, fields)}
+    if not wanted or any("." in name for name in schema.names):
+        return None
+    numbers: set[int] = set()
+    number = 0
+    for field in fields:
+        width = field.type.num_fields if pa.types.is_struct(field.type) else 1
+        if field.name in wanted:
+            numbers.update(range(number, number + width))
+        number += width
+    return frozenset(numbers)
 
 
 def count_rows(table: Table, data: Data, limits: Limits) -> int:

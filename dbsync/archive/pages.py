@@ -8,6 +8,7 @@ Sources: parquet-format, ``parquet.thrift`` and ``Encodings.md``.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import cast
 
@@ -39,12 +40,15 @@ class PageSummary:
     dictionaries: frozenset[int]
 
 
-def scan_pages(view: memoryview, footer: Footer, max_bytes: int) -> PageSummary:
+def scan_pages(
+    view: memoryview, footer: Footer, max_bytes: int, leaves: Container[int] | None = None
+) -> PageSummary:
     """Walk over the pages of every column chunk.
 
     Checks that the column chunks lie one behind the other and fill the file up to its footer, that
     each page carries a CRC that fits, an allowed encoding, and that the values of each column
-    chunk are as many as its row group's rows. Raises `BadParquet` with the code that fits.
+    chunk are as many as its row group's rows. With `leaves`, of other leaf columns only the place
+    is checked, and `view` need not hold their pages. Raises `BadParquet` with the code that fits.
     """
     position = 4
     decoded = 0
@@ -54,6 +58,9 @@ def scan_pages(view: memoryview, footer: Footer, max_bytes: int) -> PageSummary:
             end = position + column.size
             if column.start != position or end > footer.start:
                 raise BadParquet("column chunks do not lie one behind the other")
+            if leaves is not None and leaf not in leaves:
+                position = end
+                continue
             width = _WIDTHS.get(column.physical)
             if width is None:
                 raise BadParquet(f"a column has the physical type {column.physical}")
