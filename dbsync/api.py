@@ -5,7 +5,8 @@ of `dbsync.errors`; `on_event` receives the events of `dbsync.pipeline.events`, 
 threads, one at a time. Nothing here prints or reads the environment.
 
 URLs are those of the command line (``postgresql://``, ``sqlite:///path``). An archive is a path,
-``-`` for standard input or output, a folder ending in ``/``, or a binary file object.
+``s3://bucket/key``, ``gdrive://folder-id/name``, ``-`` for standard input or output, a folder
+ending in ``/``, or a binary file object; `storage_options` says how to reach S3 and Drive.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from dbsync.pipeline.results import (
     ImportResult,
     VerifyResult,
 )
+from dbsync.storage.options import StorageOptions
 
 Where = str | Mapping[str, str]
 Columns = Mapping[str, Sequence[str]]
@@ -66,6 +68,7 @@ def export_database(
     overwrite_archive: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ExportResult:
     """Write a database, or the selected part of it, into one archive.
@@ -93,7 +96,11 @@ def export_database(
         source.snapshot(options.selection, include_schema=include_schema) as snapshot,
     ):
         place, opened = access.writing(
-            archive, database=snapshot.database.name, overwrite=overwrite_archive
+            archive,
+            database=snapshot.database.name,
+            overwrite=overwrite_archive,
+            size_hint=exporter.estimated_bytes(snapshot),
+            storage_options=storage_options,
         )
         exporter.plan_export(snapshot, options, on_event)
         if dry_run:
@@ -121,6 +128,7 @@ def import_archive(
     jobs: int | None = None,
     verify: bool = False,
     dry_run: bool = False,
+    storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ImportResult:
     """Load an archive into a database.
@@ -140,7 +148,7 @@ def import_archive(
     from dbsync.pipeline.comparing.loaded import LoadVerification
 
     with (
-        access.reading(archive) as opened,
+        access.reading(archive, storage_options=storage_options) as opened,
         closing(open_target(url, schema=schema, jobs=_jobs(jobs))) as target,
     ):
         watch = LoadVerification.of_archive(opened) if verify else None
@@ -193,6 +201,7 @@ def clone(
     jobs: int | None = None,
     verify: bool = False,
     dry_run: bool = False,
+    storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> CloneResult:
     """Copy a database into another one: an export and an import joined by a pipe.
@@ -248,7 +257,11 @@ def clone(
         kept = nullcontext(None)
         if keep is not None:
             keep, kept = access.writing(
-                keep, database=snapshot.database.name, overwrite=overwrite_archive
+                keep,
+                database=snapshot.database.name,
+                overwrite=overwrite_archive,
+                size_hint=exporter.estimated_bytes(snapshot),
+                storage_options=storage_options,
             )
 
         with kept as kept_out:
@@ -282,11 +295,13 @@ def clone(
     return CloneResult(exported=exported, imported=imported, verified=verified)
 
 
-def inspect(archive: str | BinaryIO) -> ArchiveInfo:
+def inspect(
+    archive: str | BinaryIO, *, storage_options: StorageOptions | None = None
+) -> ArchiveInfo:
     """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe)."""
     from dbsync.pipeline import inspector
 
-    with access.reading(archive) as opened:
+    with access.reading(archive, storage_options=storage_options) as opened:
         return inspector.describe_archive(opened, access.describe(archive))
 
 
@@ -297,6 +312,7 @@ def verify(
     tables: Sequence[str] = (),
     schema: str | None = None,
     jobs: int | None = None,
+    storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> VerifyResult:
     """Check every checksum, count and rule of an archive, and compare its rows with a database.
@@ -309,7 +325,7 @@ def verify(
     from dbsync.pipeline import verifier
 
     place, workers = access.describe(archive), _jobs(jobs)
-    with access.reading(archive) as opened:
+    with access.reading(archive, storage_options=storage_options) as opened:
         if against is None:
             return verifier.verify_members(opened, place, jobs=workers, on_event=on_event)
         with closing(open_source(against, schema=schema, jobs=workers)) as source:
@@ -330,12 +346,13 @@ def extract(
     *,
     tables: Sequence[str] = (),
     exclude_tables: Sequence[str] = (),
+    storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ExtractResult:
     """Write the chunks of an archive as plain Parquet files, one folder for each table."""
     from dbsync.pipeline import inspector
 
-    with access.reading(archive) as opened:
+    with access.reading(archive, storage_options=storage_options) as opened:
         return inspector.extract_parquet(
             opened, directory, _selection(tables, exclude_tables, None, None), on_event
         )

@@ -13,6 +13,7 @@ from dbsync.config import ExportSettings
 
 @click.command(short_help="Write a database into an archive.")
 @options.archive_argument
+@options.storage_options
 @options.database_options
 @options.table_options
 @options.row_options

@@ -12,6 +12,7 @@ from dbsync.config import InspectSettings
 
 @click.command(short_help="Show what is in an archive.")
 @options.archive_argument
+@options.storage_options
 @options.common_options
 @click.pass_context
 def inspect(ctx: click.Context, **_values: object) -> None:

@@ -118,6 +118,33 @@ def encoding_options(*, level: int | None) -> Decorator[Any]:
     )
 
 
+storage_options = combine(
+    option("--s3-region", help="Region of the bucket.  [default: that of the AWS configuration]"),
+    option(
+        "--s3-endpoint", metavar="URL", help="A store other than Amazon's, such as MinIO or R2."
+    ),
+    option("--s3-profile", help="Profile of the AWS configuration files."),
+    option(
+        "--s3-sse",
+        type=click.Choice(["AES256", "aws:kms", "aws:kms:dsse"]),
+        help="Have the store encrypt what is written.  [default: as the bucket says]",
+    ),
+    option(
+        "--s3-sse-kms-key-id", metavar="KEY", help="Key for --s3-sse aws:kms, which it implies."
+    ),
+    option(
+        "--s3-part-bytes",
+        metavar="SIZE",
+        help="Size of an upload's parts, such as 64MiB; 10,000 are possible.  "
+        "[default: chosen from the estimate]",
+    ),
+    option(
+        "--drive-credentials",
+        type=click.Path(),
+        help="Key file of a service account, or a token that `dbsync auth drive` has stored.",
+    ),
+)
+
 overwrite_archive_option = option(
     "--overwrite-archive", is_flag=True, help="Replace an archive that exists."
 )

@@ -6,16 +6,21 @@ Must not know: where a `Given` came from, or what is done with the settings.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from dbsync.config.given import Given, resolve_existing, resolve_on_conflict, resolve_url
 from dbsync.config.text import parse_columns, parse_names, parse_size, parse_where
 from dbsync.config.url import redact, same_database
 from dbsync.connectors.base import ConflictMode, ExistingMode
 from dbsync.errors import UsageError
+from dbsync.storage.options import ServerSideEncryption, StorageOptions
 
 MIN_CHUNK_BYTES = 4 << 10
 MAX_CHUNK_BYTES = 1 << 30
+# What S3 accepts, as far as parts fit into memory.
+MIN_PART_BYTES = 5 << 20
+MAX_PART_BYTES = 1 << 30
 
 Ddl = Literal["auto", "native", "portable"]
 
@@ -69,6 +74,7 @@ class ExportSettings(_Chosen):
     overwrite_archive: bool
     strict: bool
     dry_run: bool
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> ExportSettings:
@@ -85,6 +91,7 @@ class ExportSettings(_Chosen):
             overwrite_archive=given.flag("overwrite_archive"),
             strict=given.flag("strict"),
             dry_run=given.flag("dry_run"),
+            storage_options=storage_options(given),
         )
 
 
@@ -99,6 +106,7 @@ class ImportSettings(_Selected, _Landing):
     resume: bool
     jobs: int | None
     dry_run: bool
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> ImportSettings:
@@ -113,6 +121,7 @@ class ImportSettings(_Selected, _Landing):
             resume=given.flag("resume"),
             jobs=given.number("jobs"),
             dry_run=given.flag("dry_run"),
+            storage_options=storage_options(given),
         )
 
 
@@ -130,6 +139,7 @@ class CloneSettings(_Chosen, _Landing):
     compression_level: int | None
     jobs: int | None
     dry_run: bool
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> CloneSettings:
@@ -158,6 +168,7 @@ class CloneSettings(_Chosen, _Landing):
             compression_level=given.number("compression_level"),
             jobs=given.number("jobs"),
             dry_run=given.flag("dry_run"),
+            storage_options=storage_options(given),
         )
 
 
@@ -166,11 +177,12 @@ class InspectSettings(_Settings):
     """Arguments of `dbsync.inspect`."""
 
     archive: str
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> InspectSettings:
         """Resolve what was given; raises `UsageError`."""
-        return cls(archive=_archive(given))
+        return cls(archive=_archive(given), storage_options=storage_options(given))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -182,6 +194,7 @@ class VerifySettings(_Settings):
     tables: tuple[str, ...]
     schema: str | None
     jobs: int | None
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> VerifySettings:
@@ -192,6 +205,7 @@ class VerifySettings(_Settings):
             tables=parse_names(given.texts("tables"), given.label("tables")),
             schema=given.text("schema"),
             jobs=given.number("jobs"),
+            storage_options=storage_options(given),
         )
 
 
@@ -201,6 +215,7 @@ class ExtractSettings(_Selected):
 
     archive: str
     directory: str
+    storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> ExtractSettings:
@@ -211,6 +226,7 @@ class ExtractSettings(_Selected):
             directory=_required(
                 given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
             ),
+            storage_options=storage_options(given),
         )
 
 
@@ -225,6 +241,42 @@ class CheckSettings(_Settings):
     def of(cls, given: Given) -> CheckSettings:
         """Resolve what was given; raises `UsageError`."""
         return cls(url=resolve_url(given), schema=given.text("schema"))
+
+
+def storage_options(given: Given) -> StorageOptions:
+    """Gather how stores are reached; raises `UsageError` for what is malformed."""
+    sse, key = given.text("s3_sse"), given.text("s3_sse_kms_key_id")
+    if key is not None and sse == "AES256":
+        raise UsageError(
+            f"{given.label('s3_sse_kms_key_id')} names a key, which AES256 does not use",
+            hint=f"leave {given.label('s3_sse')} out, or set it to aws:kms",
+        )
+    part = given.text("s3_part_bytes")
+    label = given.label("s3_part_bytes")
+    return StorageOptions(
+        s3_region=given.text("s3_region"),
+        s3_endpoint=_endpoint(given),
+        s3_profile=given.text("s3_profile"),
+        s3_sse=cast("ServerSideEncryption | None", sse or ("aws:kms" if key else None)),
+        s3_sse_kms_key_id=key,
+        s3_part_bytes=parse_size(part, label, minimum=MIN_PART_BYTES, maximum=MAX_PART_BYTES)
+        if part is not None
+        else None,
+        drive_credentials=given.text("drive_credentials"),
+    )
+
+
+def _endpoint(given: Given) -> str | None:
+    text = given.text("s3_endpoint")
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise UsageError(
+            f"{given.label('s3_endpoint')} is no URL of a server",
+            hint="write https://host or http://host:port, without a user or password",
+        )
+    return text
 
 
 def _required(given: Given, name: str, what: str) -> str:

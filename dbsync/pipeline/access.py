@@ -15,12 +15,18 @@ from dbsync.archive import Archive, open_archive, open_stream
 from dbsync.errors import StorageError
 from dbsync.storage.base import ObjectWriter, Storage
 from dbsync.storage.location import Location, archive_name, newest, open_location
+from dbsync.storage.options import StorageOptions
 
 ArchiveLocation = str | BinaryIO
 
 
 @contextmanager
-def reading(archive: ArchiveLocation, *, database: str | None = None) -> Generator[Archive]:
+def reading(
+    archive: ArchiveLocation,
+    *,
+    database: str | None = None,
+    storage_options: StorageOptions | None = None,
+) -> Generator[Archive]:
     """Open an archive; the context keeps its stream open.
 
     A path or URL is read at random, ``-`` and file objects as a stream. A location that ends in
@@ -29,7 +35,7 @@ def reading(archive: ArchiveLocation, *, database: str | None = None) -> Generat
     if not isinstance(archive, str):
         yield open_stream(archive)
         return
-    location = open_location(archive)
+    location = open_location(archive, storage_options)
     if location.is_folder:
         location = newest(location, database)
     if location.sequential:
@@ -74,14 +80,22 @@ def describe(archive: ArchiveLocation) -> str:
 
 
 def writing(
-    archive: ArchiveLocation, *, database: str, overwrite: bool
+    archive: ArchiveLocation,
+    *,
+    database: str,
+    overwrite: bool,
+    size_hint: int | None = None,
+    storage_options: StorageOptions | None = None,
 ) -> tuple[str, AbstractContextManager[ObjectWriter]]:
-    """Open the place of a new archive; returns its full name and the writer's context."""
+    """Open the place of a new archive; returns its full name and the writer's context.
+
+    `size_hint` is an estimate of its bytes, from which a store chooses the size of its parts.
+    """
     if not isinstance(archive, str):
         return describe(archive), nullcontext(cast(ObjectWriter, archive))
-    location = open_location(archive)
+    location = open_location(archive, storage_options)
     key, shown = location.key, archive
     if location.is_folder:
         name = archive_name(database, datetime.now(UTC))
         key, shown = f"{key}{name}", f"{archive}{name}"
-    return shown, location.storage.put_stream(key, overwrite=overwrite)
+    return shown, location.storage.put_stream(key, overwrite=overwrite, size_hint=size_hint)

@@ -66,6 +66,16 @@ def plan_export(snapshot: Snapshot, options: ExportOptions, on_event: OnEvent) -
     refuse_losses(database.losses, strict=options.strict, what="the archive")
 
 
+def estimated_bytes(snapshot: Snapshot) -> int | None:
+    """Estimate the bytes of the selected tables in the source; None where one is unknown.
+
+    An archive is usually smaller, since it is compressed.
+    """
+    sizes = [table.bytes_estimate for table in snapshot.database.tables]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
 def export_snapshot(
     snapshot: Snapshot,
     write: Write,

@@ -42,7 +42,10 @@ def check_key(key: str) -> None:
     Every store calls this first, so that a key that one of them takes is taken by all.
     """
     if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
-        raise UsageError(f"{key!r} is not a usable name for a stored object")
+        raise UsageError(
+            f"{key!r} is not a usable name for a stored object",
+            hint="choose a name without empty parts, . or .. between its slashes",
+        )
 
 
 class Storage(Protocol):

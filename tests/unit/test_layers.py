@@ -33,6 +33,7 @@ LAYERS = {
         "dbsync.errors",
         "dbsync.model",
         "dbsync.connectors.base",
+        "dbsync.storage.options",
         "dbsync.config",
     ),
     "dbsync.api": (
@@ -73,9 +74,19 @@ OTHERS = {
     "sqlalchemy": ("dbsync.connectors",),
     "sqlite3": (),  # a second copy of the library in one process breaks the locks of the first
     "zstandard": ("dbsync.archive",),
+    "boto3": ("dbsync.storage.s3",),
+    "botocore": ("dbsync.storage.s3",),
+    "urllib3": ("dbsync.storage.s3",),
 }
 
-DRIVERS = {"psycopg2", "adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"}
+DRIVERS = {
+    "psycopg2",
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
+    "adbc_driver_sqlite",
+    "boto3",
+    "botocore",
+}
 HEAVY = DRIVERS | {"pyarrow", "sqlalchemy", "zstandard", "numpy"}
 
 
@@ -236,6 +247,7 @@ def test_the_package_loads_nothing() -> None:
         "dbsync.connectors.postgres",
         "dbsync.connectors.sqlite",
         "dbsync.storage.local",
+        "dbsync.storage.s3",
     ],
 )
 def test_drivers_are_loaded_when_a_connector_is_opened(module: str) -> None:

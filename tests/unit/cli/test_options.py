@@ -12,6 +12,7 @@ import pytest
 from dbsync import api
 from dbsync.cli.main import cli
 from dbsync.cli.parameters import Argument, Option
+from dbsync.storage.options import StorageOptions
 from tests.unit.cli.conftest import COMMANDS, Library, Run
 
 _FUNCTIONS = {arguments[0]: name for name, arguments in COMMANDS.items()}
@@ -58,6 +59,22 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
     "chunk_bytes": ("1MiB", "chunk_bytes", 1 << 20),
     "compression_level": ("7", "compression_level", 7),
     "overwrite_archive": ("1", "overwrite_archive", True),
+    **{
+        option: (text, "storage_options", StorageOptions(**{option: value}))
+        for option, text, value in [
+            ("s3_region", "eu-west-1", "eu-west-1"),
+            ("s3_endpoint", "http://localhost:9000", "http://localhost:9000"),
+            ("s3_profile", "backup", "backup"),
+            ("s3_sse", "AES256", "AES256"),
+            ("s3_part_bytes", "64MiB", 64 << 20),
+            ("drive_credentials", "key.json", "key.json"),
+        ]
+    },
+    "s3_sse_kms_key_id": (
+        "alias/backup",
+        "storage_options",
+        StorageOptions(s3_sse="aws:kms", s3_sse_kms_key_id="alias/backup"),
+    ),
 }
 _PARTS = {"engine", "host", "port", "username", "password", "database"}
 _OUTPUT = {"as_json", "log_format", "verbose", "debug", "env_file", "progress"}

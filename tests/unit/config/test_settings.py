@@ -21,7 +21,9 @@ from dbsync.config import (
     VerifySettings,
 )
 from dbsync.config.given import resolve_existing, resolve_on_conflict, resolve_url
+from dbsync.config.settings import storage_options
 from dbsync.errors import UsageError
+from dbsync.storage.options import StorageOptions
 
 F, E, V = Origin.FLAG, Origin.ENVIRONMENT, Origin.ENV_FILE
 
@@ -174,3 +176,28 @@ def test_clone_keeps_no_pipe() -> None:
         CloneSettings.of(
             chosen(source=("sqlite:///a", F), target=("sqlite:///b", F), keep=("-", F))
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"s3_endpoint": ("localhost:9000", F)}, "s3-endpoint is no URL"),
+        ({"s3_endpoint": ("ftp://host", F)}, "s3-endpoint is no URL"),
+        ({"s3_endpoint": ("https://user:canary@host", F)}, "s3-endpoint is no URL"),
+        ({"s3_sse": ("AES256", F), "s3_sse_kms_key_id": ("canary", F)}, "AES256 does not use"),
+        ({"s3_part_bytes": ("1MiB", F)}, "s3-part-bytes"),
+        ({"s3_part_bytes": ("6GiB", F)}, "s3-part-bytes"),
+    ],
+)
+def test_storage_options_are_checked(options: dict[str, tuple[object, Origin]], words: str) -> None:
+    """What no store could take is refused before anything is opened, without repeating it."""
+    with pytest.raises(UsageError, match=words) as caught:
+        storage_options(chosen(**options))
+    assert "canary" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_key_for_encryption_implies_kms() -> None:
+    """Naming a key is enough to ask for encryption by that key."""
+    found = storage_options(chosen(s3_sse_kms_key_id=("alias/backup", F)))
+    assert (found.s3_sse, found.s3_sse_kms_key_id) == ("aws:kms", "alias/backup")
+    assert storage_options(chosen()) == StorageOptions()

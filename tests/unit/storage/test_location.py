@@ -12,6 +12,8 @@ from dbsync.errors import StorageError, UsageError
 from dbsync.storage.local import LocalStorage
 from dbsync.storage.location import Location, archive_name, newest, open_location, stream_location
 from dbsync.storage.memory import MemoryStorage
+from dbsync.storage.options import StorageOptions
+from dbsync.storage.s3 import S3Storage
 from dbsync.storage.stdio import PipeStorage
 
 NOON = datetime(2025, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -91,14 +93,42 @@ def test_an_open_stream_is_a_location() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "bucket", "prefix", "key"),
+    [
+        ("s3://bucket/shop.tar", "bucket", "", "shop.tar"),
+        ("S3://bucket/a/b/c", "bucket", "a/b/", "c"),
+        ("s3://bucket/100%25 #?&=+ü", "bucket", "", "100%25 #?&=+ü"),
+        ("s3://bucket/", "bucket", "", ""),
+        ("s3://bucket/a/b/", "bucket", "a/b/", ""),
+    ],
+)
+def test_s3_locations(text: str, bucket: str, prefix: str, key: str) -> None:
+    """A key is taken as it is written; the store is rooted in the folder that the key is in."""
+    location = open_location(text, StorageOptions(s3_region="nowhere-1"))
+    assert isinstance(location.storage, S3Storage)
+    assert (location.storage.bucket, location.storage.prefix) == (bucket, prefix)
+    assert (location.key, location.is_folder, location.sequential) == (key, key == "", False)
+    assert location.display == text
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "empty"),
         ("a\0b", "NUL"),
         (".", "folder"),
         ("a/..", "folder"),
-        ("s3://bucket/key", "s3:// locations are not supported yet in this version"),
-        ("gdrive://id/name", "gdrive:// locations are not supported yet in this version"),
+        ("s3://", "needs a bucket and a key"),
+        ("s3:///key", "needs a bucket and a key"),
+        ("s3://bucket", "needs a bucket and a key"),
+        ("s3://bucket/a//b", "not a usable name"),
+        ("s3://bucket//b", "not a usable name"),
+        ("s3://bucket/../b", "not a usable name"),
+        ("s3://bucket/a/..", "not a usable name"),
+        ("gdrive://folder", "needs the id of a folder and a name"),
+        ("gdrive:///name", "needs the id of a folder and a name"),
+        ("gdrive://folder/sub/", "needs the id of a folder and a name"),
+        ("gdrive://folder/a/../b", "not a usable name"),
         ("postgresql://u:secret@h/d", "database"),
         ("postgresql+psycopg2://u:secret@h/d", "database"),
         ("sqlite:///x.db", "database"),
