@@ -367,6 +367,13 @@ def check(url: str, *, schema: str | None = None) -> tuple[CheckItem, ...]:
     return tuple(found)
 
 
+def check_location(location: str, *, storage_options: StorageOptions | None = None) -> None:
+    """Look whether a folder of archives can be listed and written to; leaves nothing there."""
+    from dbsync.pipeline import probe
+
+    probe.probe_folder(location, storage_options)
+
+
 def _selection(
     tables: Sequence[str],
     exclude: Sequence[str],

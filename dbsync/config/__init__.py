@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dbsync.config.environment import Environment, Found, Origin
 from dbsync.config.given import Given
+from dbsync.config.service import HealthSettings, ScheduleSettings
 from dbsync.config.settings import (
     CheckSettings,
     CloneSettings,
@@ -27,9 +28,11 @@ __all__ = [
     "ExtractSettings",
     "Found",
     "Given",
+    "HealthSettings",
     "ImportSettings",
     "InspectSettings",
     "Origin",
+    "ScheduleSettings",
     "VerifySettings",
     "build_url",
     "redact",

@@ -1,4 +1,4 @@
-"""The text forms of options: lists of names, columns by table, conditions, sizes.
+"""The text forms of options: lists of names, columns by table, conditions, sizes, time spans.
 
 What lives here: grammar only. Names may stand in double quotes, with ``""`` for a quote, where
 they hold commas, colons or blanks; what is quoted is taken literally, never as a glob.
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from glob import escape
 
 from dbsync.errors import UsageError
+
+MAX_DURATION = timedelta(days=36_525)
 
 # Possessive, so that no arrangement of quotes makes matching slow.
 _QUOTED = r'"(?:[^"]|"")*+"'
@@ -23,6 +26,9 @@ _WHERE = re.compile(rf"\s*({_PATTERN}):\s+(\S.*)", re.DOTALL)
 _WHERE_WITHOUT_BLANK = re.compile(rf"\s*({_PATTERN}):[^:=\s]")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_DURATION = re.compile(r"(?:\d+\s*[wdhms]\s*)+", re.IGNORECASE)
+_DURATION_PART = re.compile(r"(\d+)\s*([wdhms])", re.IGNORECASE)
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 def parse_names(texts: Iterable[str], label: str) -> tuple[str, ...]:
@@ -94,6 +100,25 @@ def parse_size(text: str, label: str, *, minimum: int, maximum: int) -> int:
     if not minimum <= size <= maximum:
         raise UsageError(f"{label} {text!r}: must lie between {minimum:,} and {maximum:,} bytes")
     return size
+
+
+def parse_duration(
+    text: str, label: str, *, minimum: timedelta = timedelta(0), maximum: timedelta = MAX_DURATION
+) -> timedelta:
+    """Read a time span: ``30d``, ``26h``, ``1h 30m``, ``90s``, ``2w``. Raises `UsageError`."""
+    words = text.strip()
+    if not _DURATION.fullmatch(words):
+        raise UsageError(
+            f"{label} {text!r}: not a time span", hint="write it as 90s, 15m, 26h, 30d or 2w"
+        )
+    try:
+        parts = _DURATION_PART.findall(words)
+        span = sum((timedelta(**{_UNITS[u.lower()]: int(n)}) for n, u in parts), timedelta(0))
+    except OverflowError:
+        span = timedelta.max
+    if not minimum <= span <= maximum:
+        raise UsageError(f"{label} {text!r}: must lie between {minimum} and {maximum}")
+    return span
 
 
 def _pieces(text: str, whole: str, label: str) -> list[str]:

@@ -1,15 +1,22 @@
-"""Lists of names, columns by table, conditions, sizes."""
+"""Lists of names, columns by table, conditions, sizes, time spans."""
 
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbsync.config.text import parse_columns, parse_names, parse_size, parse_where
+from dbsync.config.text import (
+    parse_columns,
+    parse_duration,
+    parse_names,
+    parse_size,
+    parse_where,
+)
 from dbsync.errors import UsageError
 
 _names = st.text(min_size=1, max_size=12).filter(lambda s: s.strip() == s and "\0" not in s)
@@ -161,3 +168,29 @@ def test_never_another_exception(text: str) -> None:
     for parse in (parse_names, parse_columns, parse_where):
         with contextlib.suppress(UsageError):
             parse([text], "--x")
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("26h", timedelta(hours=26)),
+        ("30D", timedelta(days=30)),
+        ("2w", timedelta(weeks=2)),
+        (" 1h 30m ", timedelta(hours=1, minutes=30)),
+        ("0s", timedelta(0)),
+    ],
+)
+def test_time_spans(text: str, span: timedelta) -> None:
+    """A time span is a number with a unit, or several of them."""
+    assert parse_duration(text, "--max-age") == span
+
+
+@pytest.mark.parametrize(
+    "text", ["", "90", "1y", "h", "1.5h", "-1h", "99999999999999999999w", "1h,2m"]
+)
+def test_bad_time_spans(text: str) -> None:
+    """A number without a unit could mean anything, and is refused with the option's name."""
+    with pytest.raises(UsageError, match="--max-age"):
+        parse_duration(text, "--max-age")
