@@ -46,6 +46,8 @@ class ChunkRef:
     """Reads ranges of the content, without looking at the digest; None where it cannot be done."""
     only: tuple[str, ...] | None = None
     """Columns that this chunk is narrowed to."""
+    only_odd: tuple[str, ...] = ()
+    """Further columns, of which only a chunk with exceptions of theirs is read."""
     held: Content | None = None
     """What `fetched` has read."""
 
@@ -56,13 +58,13 @@ class ChunkRef:
         """
         return self.held.data if self.held is not None and self.only is None else self.fetch()
 
-    def narrowed(self, columns: Sequence[str]) -> ChunkRef:
-        """Return this chunk with `columns` only.
+    def narrowed(self, columns: Sequence[str], *, odd: Sequence[str] = ()) -> ChunkRef:
+        """Return this chunk with `columns` only, and those of `odd` that have exceptions in it.
 
         Where ranges can be read, and it saves much, the other columns' bytes are not; the digest
         is then not checked, but the CRC of every page that is read is.
         """
-        return replace(self, only=tuple(columns), held=None)
+        return replace(self, only=tuple(columns), only_odd=tuple(odd), held=None)
 
     def fetched(self, data: pa.Buffer | None = None) -> ChunkRef:
         """Return this chunk with everything that `batches` needs in memory.
@@ -72,6 +74,10 @@ class ChunkRef:
         if self.held is not None:
             return self
         return replace(self, held=self._content() if data is None else Content(data))
+
+    def released(self) -> ChunkRef:
+        """Return this chunk without the bytes that `fetched` has read."""
+        return replace(self, held=None)
 
     def batches(
         self, columns: Sequence[str] | None = None, *, odd: Sequence[str] = ()
@@ -95,7 +101,8 @@ class ChunkRef:
 
     def _content(self) -> Content:
         if self.only is not None and self.read_part is not None:
-            content = read_columns(self.table, self.size, self.only, self.read_part, self.limits)
+            wanted = (self.only, self.only_odd)
+            content = read_columns(self.table, self.size, wanted, self.read_part, self.limits)
             if content is not None:
                 return content
         return Content(self.fetch())
@@ -115,6 +122,8 @@ class Archive(ABC):
     """The catalog; empty in a stream until `chunks` is exhausted."""
     size: int
     """Stored bytes of the whole; 0 in a stream until `chunks` is exhausted."""
+    remote: bool = False
+    """Whoever opened the archive says that each byte read costs time or money."""
 
     @abstractmethod
     def chunks(self, tables: Container[int] | None = None) -> Iterator[ChunkRef]:

@@ -41,12 +41,16 @@ class Content:
 
 
 def read_columns(
-    table: Table, size: int, columns: Sequence[str], read: ReadPart, limits: Limits
+    table: Table,
+    size: int,
+    columns: tuple[Sequence[str], Sequence[str]],
+    read: ReadPart,
+    limits: Limits,
 ) -> Content | None:
-    """Read what decoding `columns` of a chunk of `size` bytes needs, with their exceptions.
+    """Read what decoding some `columns` of a chunk of `size` bytes needs, with their exceptions.
 
-    None where it is better, or only safe, to read the whole. Raises `ArchiveError`, and what
-    `read` raises.
+    Those in the second list are read only where the chunk has exceptions of theirs. None where it
+    is better, or only safe, to read the whole. Raises `ArchiveError`, and what `read` raises.
     """
     if size <= _SMALL:
         return None
@@ -65,7 +69,7 @@ def read_columns(
         footer = parse_footer(view, limits.max_footer_bytes)
     except BadParquet as error:
         raise mismatch(table, str(error), error.code) from error
-    leaves = leaf_numbers(table, view, columns)
+    leaves = leaf_numbers(table, view, *columns)
     if leaves is None:
         return None
     ranges = list(_coalesced(_ranges(footer, leaves, table), start))

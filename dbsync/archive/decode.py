@@ -69,17 +69,20 @@ def decode_chunk(
     return _checked(_batches(batches, wanted, table, limits), footer.rows, table)
 
 
-def leaf_numbers(table: Table, data: Data, columns: Sequence[str]) -> frozenset[int] | None:
+def leaf_numbers(
+    table: Table, data: Data, columns: Sequence[str], odd: Sequence[str] = ()
+) -> frozenset[int] | None:
     """Say which leaf columns hold `columns` and their exceptions, by the footer of a chunk alone.
 
-    None where pyarrow could not be kept from reading others. Raises E_SCHEMA_MISMATCH, and
-    KeyError for a column that the table does not have.
+    Those of `odd` are among them only where the chunk has exceptions of theirs. None where pyarrow
+    could not be kept from reading others. Raises E_SCHEMA_MISMATCH, and KeyError for a column that
+    the table does not have.
     """
     layout = Layout(table)
     schema = _schema(table, memoryview(data).cast("B"))
     fields = layout.check_chunk(schema)
-    wanted = {field.name for field in layout.select(columns, fields)}
-    if not wanted or any("." in name for name in schema.names):
+    wanted = {field.name for field in layout.select(columns, fields, odd)}
+    if not (wanted or odd) or any("." in name for name in schema.names):
         return None
     numbers: set[int] = set()
     number = 0

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from dbsync.archive import Archive, open_archive, open_stream
 from dbsync.errors import StorageError
 from dbsync.storage.base import ObjectWriter, Storage
+from dbsync.storage.local import LocalStorage
 from dbsync.storage.location import Location, archive_name, newest, open_location
 from dbsync.storage.options import StorageOptions
 
@@ -54,7 +55,9 @@ def random_access(location: Location) -> Generator[Archive]:
     def read_at(offset: int, length: int) -> bytes:
         return _read_range(location.storage, location.key, offset, length, info.version)
 
-    yield open_archive(read_at, info.size)
+    opened = open_archive(read_at, info.size)
+    opened.remote = not isinstance(location.storage, LocalStorage)
+    yield opened
 
 
 def _read_range(storage: Storage, key: str, offset: int, length: int, version: str) -> bytes:

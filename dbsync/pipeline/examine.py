@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -17,8 +18,12 @@ from dbsync.connectors.base import Examiner, ImportPlan, Misfit, TablePlan, Targ
 from dbsync.errors import LossError
 from dbsync.model.schema import Table
 from dbsync.model.values import MisfitError, key_text, misfit_text
+from dbsync.pipeline.ahead import ahead
 from dbsync.pipeline.executor import ThreadExecutor
 from dbsync.pipeline.merging import MergingRows
+
+HELD_BYTES = 64 << 20
+"""Stored bytes of an import from a remote archive that are kept from the check to the load."""
 
 _MOST_LINES = 20
 """Reasons shown; the number of the others is told."""
@@ -26,21 +31,38 @@ _MOST_LINES = 20
 
 def check_before_writing(
     archive: Archive, plan: ImportPlan, target: Target, jobs: int, *, values_only: bool = False
-) -> None:
+) -> dict[int, ChunkRef]:
     """Read every chunk that will be loaded, so that nothing is written that has to be undone.
 
     Finds damage (`ArchiveError`) and values that the target cannot hold exactly: raises
     `LossError` with a line for each column and reason, how many values of the whole table, and
     the key of one row. With `values_only`, chunks without anything to examine are not read.
+
+    A remote archive is not read twice: what is read of a small import is returned, by the chunks'
+    positions, to be loaded from memory; of a large one only the columns to be examined are read,
+    and each chunk's digest is checked when it is loaded.
     """
     names = {table.name: index for index, table in enumerate(archive.database.tables)}
     wanted = [t for t in plan.tables if t.action != "skip"]
     examiners = {names[t.source.name]: target.examiner(t) for t in wanted}
     examination = _Examination(archive, {i: e for i, e in examiners.items() if e is not None})
     read = examination.tables if values_only else set(examiners)
-    for _ in ThreadExecutor(jobs).run(examination.look, archive.chunks(read)):
-        pass
+    held: dict[int, ChunkRef] = {}
+    keep = not values_only and sum(c.size for c in archive.chunks(read)) <= HELD_BYTES
+    chunks = archive.chunks(examination.tables if archive.remote and not keep else read)
+    if archive.remote and not keep:
+        chunks = map(examination.narrowed, chunks)
+    with closing(ahead(archive, chunks)) as reading:
+
+        def look(chunk: ChunkRef) -> None:
+            examination.look(chunk)
+            if archive.remote and keep and chunk.position is not None:
+                held[chunk.position] = chunk
+
+        for _ in ThreadExecutor(jobs).run(look, reading):
+            pass
     examination.raise_misfits()
+    return held
 
 
 def with_key(error: MisfitError, plan: TablePlan, batch: pa.RecordBatch) -> LossError:
@@ -107,19 +129,27 @@ class _Examination:
         """Check one chunk's digest, and examine its values where there is anything to examine."""
         examiner = self.examiners.get(chunk.table_index)
         if examiner is None:
-            chunk.load()
+            chunk.check()
             return
         keys = self._keys[chunk.table_index]
-        wanted = dict.fromkeys((*examiner.columns, *(c for key in keys for c in key.columns)))
         start = 0
-        for batch in chunk.batches(list(wanted), odd=examiner.odd_columns):
+        for batch in chunk.batches(self._columns(chunk), odd=examiner.odd_columns):
             misfits = examiner.examine(batch)
             for key in keys:
                 key.add(batch)
             if misfits:
                 with self._lock:
-                    self._note(chunk, start, misfits)
+                    self._note(chunk.released(), start, misfits)
             start += batch.num_rows
+
+    def narrowed(self, chunk: ChunkRef) -> ChunkRef:
+        """Leave out of a chunk what `look` does not look at."""
+        odd = self.examiners[chunk.table_index].odd_columns
+        return chunk.narrowed(self._columns(chunk), odd=odd)
+
+    def _columns(self, chunk: ChunkRef) -> list[str]:
+        examiner, keys = self.examiners[chunk.table_index], self._keys[chunk.table_index]
+        return list(dict.fromkeys((*examiner.columns, *(c for k in keys for c in k.columns))))
 
     def _note(self, chunk: ChunkRef, start: int, misfits: Sequence[Misfit]) -> None:
         for misfit in misfits:
@@ -157,7 +187,11 @@ class _Examination:
         for index, keys in self._keys.items():
             for key in keys:
                 chunks = self.archive.chunks({index})
-                yield from key.lines(b for c in chunks for b in c.batches(key.columns))
+                yield from key.lines(
+                    batch
+                    for chunk in chunks
+                    for batch in chunk.narrowed(key.columns).batches(key.columns)
+                )
 
 
 def _row_key(chunk: ChunkRef, row: int, table: Table) -> str:
@@ -165,7 +199,7 @@ def _row_key(chunk: ChunkRef, row: int, table: Table) -> str:
     key = _key(table)
     if not key:
         return ""
-    for batch in chunk.batches(list(key)):
+    for batch in chunk.narrowed(key).batches(list(key)):
         if row < batch.num_rows:
             return key_text(batch, row, table, key)
         row -= batch.num_rows

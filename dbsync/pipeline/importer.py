@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -32,6 +32,7 @@ from dbsync.connectors.base import (
 from dbsync.model.schema import Database, Name
 from dbsync.model.selection import Selection
 from dbsync.model.values import MisfitError
+from dbsync.pipeline.ahead import ahead
 from dbsync.pipeline.events import (
     ChunkDone,
     ChunkWritten,
@@ -129,10 +130,11 @@ def import_from(
     """Load an opened archive into `target`.
 
     At random, the digests of all chunks that are needed, and the values that the target might not
-    hold, are checked before the first write, and in a dry run too where there are any. From a
-    pipe, rows are committed chunk by chunk as they arrive, each checked against its digest
-    first, and the schema is finished only after the whole archive has proved complete. `watch`
-    sees the plan before anything is written, and then every row.
+    hold, are checked before the first write, and in a dry run too where there are any; of a large
+    import from a remote archive, which is not read twice, the values only. From a pipe, rows are
+    committed chunk by chunk as they arrive, each checked against its digest first, and the schema
+    is finished only after the whole archive has proved complete. `watch` sees the plan before
+    anything is written, and then every row.
     """
     started = monotonic()
     database = restrict(archive.database, selection)
@@ -141,15 +143,16 @@ def import_from(
     if watch is not None:
         watch.planned(plan)
     archive_id = archive.head.archive_id
+    held: dict[int, ChunkRef] = {}
     if not archive.sequential:
         on_event(StageStarted(stage="check"))
-        check_before_writing(archive, plan, target, jobs, values_only=dry_run)
+        held = check_before_writing(archive, plan, target, jobs, values_only=dry_run)
     if dry_run:
         return ImportResult(archive_id=archive_id, plan=plan, dry_run=True)
     with target.load(plan, options) as load:
         for stage, name in load.create():
             on_event(StageStarted(stage=stage, object=name))
-        rows = _Rows(archive, plan, load, on_event, watch)
+        rows = _Rows(archive, plan, load, on_event, watch=watch, held=held)
         on_event(StageStarted(stage="rows"))
         rows.load_all(jobs if target.capabilities.parallel_write else 1)
         for stage, name in load.finalize():
@@ -181,9 +184,12 @@ class _Rows:
         plan: ImportPlan,
         load: Load,
         on_event: OnEvent,
+        *,
         watch: Watch | None,
+        held: dict[int, ChunkRef],
     ):
         self._watch = watch
+        self._held = held
         self._archive = archive
         self._plan = plan
         self._load_api = load
@@ -233,23 +239,44 @@ class _Rows:
             writers = _Writers(self._load_api)
             failed = True
             try:
-                for _ in executor.run(lambda chunk: self._load(chunk, writers), group):  # noqa: B023
-                    pass
+                with closing(self._reading(group)) as reading:
+                    for _ in executor.run(lambda chunk: self._load(chunk, writers), reading):  # noqa: B023
+                        pass
                 failed = False
             finally:
                 writers.close(failed=failed)
 
+    def _reading(self, chunks: Iterable[ChunkRef]) -> Generator[ChunkRef]:
+        """Yield the chunks that have to be looked at; at random, with their bytes in memory."""
+        wanted = self._wanted(chunks)
+        return (
+            (chunk for chunk in wanted)
+            if self._archive.sequential
+            else ahead(self._archive, wanted)
+        )
+
+    def _wanted(self, chunks: Iterable[ChunkRef]) -> Iterator[ChunkRef]:
+        for chunk in chunks:
+            plan = self._tables.get(chunk.table_index)
+            if plan is None:
+                continue
+            if self._watch is None and (plan.source.name, chunk.number) in self._done:
+                self._resume(chunk, plan.source.name)
+                continue
+            # What was read to be checked is kept no longer than the work on it.
+            yield chunk if chunk.position is None else self._held.pop(chunk.position, chunk)
+
+    def _resume(self, chunk: ChunkRef, name: Name) -> None:
+        with self._lock:
+            self._resumed += 1
+        self._finish_chunk(chunk, name, chunk.rows or 0, resumed=True)
+
     def _load(self, chunk: ChunkRef, writers: _Writers) -> None:
-        plan = self._tables.get(chunk.table_index)
-        if plan is None:
-            return
+        plan = self._tables[chunk.table_index]
         name = plan.source.name
-        if (name, chunk.number) in self._done:
-            with self._lock:
-                self._resumed += 1
-            if self._watch is not None:
-                self._watch.rows(name, chunk.batches())
-            self._finish_chunk(chunk, name, chunk.rows or 0, resumed=True)
+        if self._watch is not None and (name, chunk.number) in self._done:
+            self._watch.rows(name, chunk.batches())
+            self._resume(chunk, name)
             return
         rows = 0
         with writers.borrow(plan) as writer:
