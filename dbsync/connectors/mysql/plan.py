@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from dbsync.connectors import landing
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.mysql.connection import Session, quote_name
 from dbsync.connectors.mysql.existing import TargetTable, read_tables
@@ -221,15 +222,7 @@ class Planner:
         lines = [_line(step) for step in steps.before]
         if single:
             lines += [_line(step) for step in (*steps.keys, *steps.routines)]
-        for plan in plans:
-            if plan.action == "skip":
-                lines.append(f"skip: table {plan.target} exists")
-            elif plan.action == "overwrite":
-                lines.append(f"replace: every row of table {plan.target}")
-            elif plan.mode != "insert":
-                lines.append(f"{plan.mode}: table {plan.target} by {', '.join(plan.key)}")
-            else:
-                lines.append(f"insert: into table {plan.target}")
+        lines += landing.described(plans)
         if single and (steps.before or steps.keys):
             lines.append("on failure: drop again the tables that were created")
         if not single:

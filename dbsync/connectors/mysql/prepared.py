@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import msgspec
 
 from dbsync.connectors.base import ImportOptions, ImportPlan
+from dbsync.connectors.landing import TableLine
 from dbsync.connectors.mysql import ledger as ledgers
 from dbsync.connectors.mysql.connection import Session
 from dbsync.connectors.mysql.existing import TargetTable
@@ -20,17 +18,6 @@ from dbsync.connectors.mysql.order import LoadOrder
 from dbsync.connectors.mysql.steps import SchemaSteps
 from dbsync.errors import ConflictError
 from dbsync.model.schema import Database, Name
-
-
-class TableLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A table in the ledger: what was decided when the import began."""
-
-    source: Name
-    target: Name
-    action: Literal["create", "append", "overwrite", "skip"]
-    mode: Literal["insert", "skip", "update", "merge"]
-    key: tuple[str, ...]
-    ordered: bool
 
 
 @dataclass

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
+from dbsync.connectors import landing
 from dbsync.connectors.base import ImportOptions, TablePlan
 from dbsync.connectors.mysql.existing import TargetTable
-from dbsync.connectors.mysql.fit import check_fit, choose_key, promises_unique, written_columns
+from dbsync.connectors.mysql.fit import check_fit, choose_key, promises_unique
 from dbsync.connectors.mysql.naming import require_distinct_columns, require_possible
-from dbsync.connectors.mysql.prepared import Earlier, TableLine
-from dbsync.errors import TargetError, UsageError
+from dbsync.connectors.mysql.prepared import Earlier
+from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, Table
-from dbsync.model.selection import matches
 
 
 class TablePlans:
@@ -40,7 +38,7 @@ class TablePlans:
         `names` maps the archive's names to the target's, and `existing` has the archive's too.
         What an earlier run has decided stands.
         """
-        self._refuse_unmatched_keys()
+        landing.refuse_unmatched_keys(self._options, self._database)
         self._refuse_missing(names, existing, earlier)
         for source in self._database.tables:
             target = existing.get(source.name)
@@ -51,24 +49,19 @@ class TablePlans:
                     hint="rename or drop it, or leave the table out with --exclude-tables",
                 )
             if earlier is not None:
-                plan = self._as_before(source, earlier.tables[source.name], target)
+                plan = landing.as_before(
+                    source, earlier.tables[source.name], there=target is not None
+                )
             elif target is None:
                 require_possible(source, names[source.name])
                 require_distinct_columns(source)
-                plan = TablePlan(
-                    source=source, target=names[source.name], action="create", rows_before=0
-                )
+                plan = landing.into_new(source, names[source.name])
             else:
                 plan = self._present(source, target)
             if target is not None and plan.action in ("append", "overwrite"):
                 self.losses += check_fit(source, target, plan)
                 self.losses += _firing(target, plan)
             self.plans.append(plan)
-
-    def _refuse_unmatched_keys(self) -> None:
-        for pattern in self._options.conflict_keys:
-            if not any(matches(pattern, t.name) for t in self._database.tables):
-                raise UsageError(f"the conflict key for {pattern!r} matches no table")
 
     def _refuse_missing(
         self,
@@ -88,57 +81,13 @@ class TablePlans:
             )
 
     def _present(self, source: Table, target: TargetTable) -> TablePlan:
+        def choose(asked: tuple[str, ...] | None) -> tuple[tuple[str, ...], bool]:
+            key = choose_key(source, target, asked)
+            return key, not promises_unique(source, target, key)
+
         empty = target.row_count_is_zero
-        plan = TablePlan(
-            source=source, target=target.name, action="append", rows_before=0 if empty else None
-        )
-        match self._options.existing:
-            case "error":
-                raise TargetError(
-                    f"table {target.name} exists on the target",
-                    hint="choose --existing append, skip or overwrite, or drop it",
-                )
-            case "skip":
-                return msgspec.structs.replace(plan, action="skip")
-            case "overwrite" if not empty:
-                return msgspec.structs.replace(plan, action="overwrite")
-            case _:
-                return plan if empty else self._conflicting(plan, target)
-
-    def _conflicting(self, plan: TablePlan, target: TargetTable) -> TablePlan:
-        """Choose how rows meet those that are there."""
-        written_columns(plan.source, target)
-        if self._options.on_conflict == "error":
-            return plan
-        asked = next(
-            (
-                columns
-                for pattern, columns in self._options.conflict_keys.items()
-                if matches(pattern, plan.source.name)
-            ),
-            None,
-        )
-        key = choose_key(plan.source, target, asked)
-        return msgspec.structs.replace(
-            plan,
-            mode=self._options.on_conflict,
-            key=key,
-            ordered=not promises_unique(plan.source, target, key),
-        )
-
-    def _as_before(self, source: Table, line: TableLine, target: TargetTable | None) -> TablePlan:
-        if target is None and line.action != "create":
-            raise TargetError(
-                f"table {line.target} was there when this import began and is not there now",
-                hint="start afresh with --no-resume",
-            )
-        return TablePlan(
-            source=source,
-            target=line.target,
-            action=line.action,
-            mode=line.mode,
-            key=line.key,
-            ordered=line.ordered,
+        return landing.into_present(
+            source, target.name, self._options, choose, empty=empty, rows=0 if empty else None
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dbsync.connectors import landing
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.postgres import ledger as ledgers
 from dbsync.connectors.postgres.existing import TargetTable, read_references, read_tables
@@ -198,13 +199,5 @@ class Planner:
 
     def _statements(self, plans: list[TablePlan], steps: SchemaSteps) -> list[str]:
         lines = [f"{step.stage}: {step.label}" for step in steps.before]
-        for plan in plans:
-            if plan.action == "skip":
-                lines.append(f"skip: table {plan.target} exists")
-            elif plan.action == "overwrite":
-                lines.append(f"replace: every row of table {plan.target}")
-            elif plan.mode != "insert":
-                lines.append(f"{plan.mode}: table {plan.target} by {', '.join(plan.key)}")
-            else:
-                lines.append(f"insert: into table {plan.target}")
+        lines += landing.described(plans)
         return [*lines, *(f"{step.stage}: {step.label}" for step in steps.after)]

@@ -13,23 +13,13 @@ from typing import Literal
 import msgspec
 
 from dbsync.connectors.base import ImportOptions, ImportPlan
+from dbsync.connectors.landing import TableLine
 from dbsync.connectors.postgres import ledger as ledgers
 from dbsync.connectors.postgres.order import LoadOrder
 from dbsync.connectors.postgres.session import Asks
 from dbsync.connectors.postgres.steps import Step
 from dbsync.errors import ConflictError
 from dbsync.model.schema import Database, Name
-
-
-class TableLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A table in the ledger: what was decided when the import began."""
-
-    source: Name
-    target: Name
-    action: Literal["create", "append", "overwrite", "skip"]
-    mode: Literal["insert", "skip", "update", "merge"]
-    key: tuple[str, ...]
-    ordered: bool
 
 
 class _StepLine(msgspec.Struct, frozen=True, kw_only=True):

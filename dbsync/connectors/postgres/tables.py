@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
+from dbsync.connectors import landing
 from dbsync.connectors.base import ImportOptions, TablePlan
 from dbsync.connectors.postgres.existing import TargetTable, read_empty
 from dbsync.connectors.postgres.fit import check_fit, choose_key, needs_staging, promises_unique
-from dbsync.connectors.postgres.prepared import Earlier, TableLine
+from dbsync.connectors.postgres.prepared import Earlier
 from dbsync.connectors.postgres.session import Asks
-from dbsync.errors import TargetError, UsageError
+from dbsync.errors import TargetError
 from dbsync.model.schema import Database, Loss, Name, Table
-from dbsync.model.selection import matches
 
 _OTHER_KINDS = {"v": "a view", "m": "a materialized view", "S": "a sequence"}
 
@@ -43,7 +41,7 @@ class TablePlans:
 
         `names` maps the archive's names to the target's. What an earlier run has decided stands.
         """
-        self._refuse_unmatched_keys()
+        landing.refuse_unmatched_keys(self._options, self._database)
         made = (
             {t.target for t in earlier.tables.values() if t.action == "create"} if earlier else ()
         )
@@ -53,7 +51,9 @@ class TablePlans:
         for source in self._database.tables:
             target = existing.get(names[source.name])
             if earlier is not None:
-                plan = self._as_before(source, earlier.tables[source.name], target)
+                plan = landing.as_before(
+                    source, earlier.tables[source.name], there=target is not None
+                )
             elif target is None:
                 plan = self._missing(source, names[source.name])
             else:
@@ -92,66 +92,20 @@ class TablePlans:
                         hint=f"GRANT {right} ON {table.sql} to it",
                     )
 
-    def _refuse_unmatched_keys(self) -> None:
-        for pattern in self._options.conflict_keys:
-            if not any(matches(pattern, t.name) for t in self._database.tables):
-                raise UsageError(f"the conflict key for {pattern!r} matches no table")
-
     def _missing(self, source: Table, target: Name) -> TablePlan:
         if self._options.ddl == "none":
             raise TargetError(
                 f"table {target} does not exist on the target",
                 hint="add --include-schema to create it, or create it first",
             )
-        return TablePlan(source=source, target=target, action="create", rows_before=0)
+        return landing.into_new(source, target)
 
     def _present(self, source: Table, target: TargetTable, *, empty: bool) -> TablePlan:
+        def choose(asked: tuple[str, ...] | None) -> tuple[tuple[str, ...], bool]:
+            key = choose_key(source, target, asked)
+            return key, not promises_unique(source, target, key, self._database.engine)
+
         rows = 0 if empty else max(target.estimate, 1) if target.estimate else None
-        plan = TablePlan(source=source, target=target.name, action="append", rows_before=rows)
-        match self._options.existing:
-            case "error":
-                raise TargetError(
-                    f"table {target.name} exists on the target",
-                    hint="choose --existing append, skip or overwrite, or drop it",
-                )
-            case "skip":
-                return msgspec.structs.replace(plan, action="skip")
-            case "overwrite" if not empty:
-                return msgspec.structs.replace(plan, action="overwrite")
-            case _:
-                return plan if empty else self._conflicting(plan, target)
-
-    def _conflicting(self, plan: TablePlan, target: TargetTable) -> TablePlan:
-        """Choose how rows meet those that are there."""
-        if self._options.on_conflict == "error":
-            return plan
-        asked = next(
-            (
-                columns
-                for pattern, columns in self._options.conflict_keys.items()
-                if matches(pattern, plan.source.name)
-            ),
-            None,
-        )
-        key = choose_key(plan.source, target, asked)
-        return msgspec.structs.replace(
-            plan,
-            mode=self._options.on_conflict,
-            key=key,
-            ordered=not promises_unique(plan.source, target, key, self._database.engine),
-        )
-
-    def _as_before(self, source: Table, line: TableLine, target: TargetTable | None) -> TablePlan:
-        if target is None and line.action != "create":
-            raise TargetError(
-                f"table {line.target} was there when this import began and is not there now",
-                hint="start afresh with --no-resume",
-            )
-        return TablePlan(
-            source=source,
-            target=line.target,
-            action=line.action,
-            mode=line.mode,
-            key=line.key,
-            ordered=line.ordered,
+        return landing.into_present(
+            source, target.name, self._options, choose, empty=empty, rows=rows
         )
