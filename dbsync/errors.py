@@ -65,6 +65,12 @@ _ARCHIVE_HINTS = {
     "E_TRAILING_DATA": "Something was appended to the archive; use an untouched copy.",
     "E_NOT_ARCHIVE": "Name a *.dbsync.tar file that `dbsync export` has written.",
     "E_LIMIT": "Do not open this archive unless you trust where it comes from.",
+    "E_ENCRYPTED": (
+        "Name the file of a secret key with --identity, or in DBSYNC_IDENTITY_FILE; without one, "
+        "`tar -xf` and `sha256sum -c SHA256SUMS` still tell whether the archive is whole."
+    ),
+    "E_IDENTITY": "Name the secret key of a recipient; --identity may be given several times.",
+    "E_DECRYPT": "Do not trust this archive: its digests were made to fit. Use another copy.",
     "E_VERSION_UNSUPPORTED": "Use a release of dbsync that reads this version.",
 }
 

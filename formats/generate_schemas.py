@@ -11,10 +11,16 @@ from pathlib import Path
 
 import msgspec
 
-from dbsync.archive.documents import Head, Manifest
+from dbsync.archive.documents import Head, Manifest, PublicHead
 from dbsync.model.schema import Database, Table
 
-DOCUMENTS = {"head": Head, "database": Database, "table": Table, "manifest": Manifest}
+DOCUMENTS = {
+    "head": Head,
+    "public-head": PublicHead,
+    "database": Database,
+    "table": Table,
+    "manifest": Manifest,
+}
 
 
 def schemas() -> dict[str, str]:

@@ -9,6 +9,7 @@ from dbsync.archive.catalog import CatalogEntry
 from dbsync.archive.decode import decode_chunk
 from dbsync.archive.documents import Feature, Head, HeadConsistency, Manifest, ManifestTable
 from dbsync.archive.encode import EncodedChunk, encode_chunk
+from dbsync.archive.encryption import Encryption, Identities, Recipients, generate_identity
 from dbsync.archive.indexed import open_archive
 from dbsync.archive.limits import Limits
 from dbsync.archive.stream import open_stream
@@ -25,15 +26,19 @@ __all__ = [
     "ChunkEntry",
     "ChunkRef",
     "EncodedChunk",
+    "Encryption",
     "Feature",
     "Head",
     "HeadConsistency",
+    "Identities",
     "Limits",
     "Manifest",
     "ManifestTable",
+    "Recipients",
     "VerifyReport",
     "decode_chunk",
     "encode_chunk",
+    "generate_identity",
     "open_archive",
     "open_stream",
     "open_unpacked",

@@ -78,7 +78,7 @@ def encode_catalog(entries: Sequence[CatalogEntry], part_rows: int = PART_ROWS) 
         yield sink.getvalue().to_pybytes()
 
 
-def decode_catalog(data: bytes | bytearray, limits: Limits) -> list[CatalogEntry]:
+def decode_catalog(data: bytes | bytearray | memoryview, limits: Limits) -> list[CatalogEntry]:
     """Read one part. Raises E_CATALOG_MISMATCH, E_CHECKSUM or E_LIMIT."""
     try:
         file = _open(memoryview(data), limits)
@@ -108,12 +108,12 @@ def _open(view: memoryview, limits: Limits) -> pq.ParquetFile:
     return file
 
 
-def check_entries(entries: Iterable[CatalogEntry], tables: int) -> None:
+def check_entries(entries: Iterable[CatalogEntry], tables: int, *, encrypted: bool = False) -> None:
     """Check that the catalog describes a possible archive of `tables` tables.
 
     Raises what `MemberOrder` raises, and E_CATALOG_MISMATCH for a row that contradicts itself.
     """
-    order = MemberOrder(tables)
+    order = MemberOrder(tables, encrypted=encrypted)
     for entry in entries:
         name = order.accept(entry.path)
         if name.kind > Kind.EXTRA:

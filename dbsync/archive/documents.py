@@ -14,13 +14,14 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from dbsync.archive.encryption import FEATURE, MAX_RECIPIENTS
 from dbsync.errors import ArchiveError
 from dbsync.model.schema import Database, Name, Table
 
 FORMAT = "dbsync-archive"
 VERSION = "1.0"
 _MAJOR = 1
-SUPPORTED_FEATURES: frozenset[str] = frozenset()
+SUPPORTED_FEATURES: frozenset[str] = frozenset({FEATURE})
 _NO_DIGEST = "0" * 64
 _DIGEST_FIELD = b'"digest": "%s"'
 
@@ -31,7 +32,13 @@ Moment = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
 ]
 """UTC, whole seconds."""
+Data = bytes | bytearray | memoryview
 T = TypeVar("T")
+PUBLIC_FIELDS = (
+    "format", "version", "archive_id", "writer", "started", "features_required",
+    "features_optional",
+)  # fmt: skip
+"""What the two heads of an encrypted archive have in common."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +90,29 @@ class Head(_Document, frozen=True):
     features_optional: tuple[Feature, ...] = ()
 
 
+class HeadEncryption(_Document, frozen=True):
+    """How the other members of an archive are encrypted."""
+
+    recipients: Annotated[int, msgspec.Meta(ge=1, le=MAX_RECIPIENTS)]
+    """How many X25519 recipients each of them has."""
+
+
+class PublicHead(_Document, frozen=True):
+    """The first member of an encrypted archive: what anyone may know. The whole head follows it,
+    encrypted."""
+
+    format: Literal["dbsync-archive"]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}\.[0-9]{1,6}$")]
+    digest: Sha256
+    """As in the head."""
+    archive_id: ArchiveId
+    writer: str
+    started: Moment
+    encryption: HeadEncryption
+    features_required: tuple[Feature, ...]
+    features_optional: tuple[Feature, ...] = ()
+
+
 class ManifestTable(_Document, frozen=True):
     """What one table amounts to; `number` is that of its folder, from 1."""
 
@@ -128,7 +158,7 @@ class Manifest(_Document, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-Sealed = TypeVar("Sealed", Head, Manifest)
+Sealed = TypeVar("Sealed", Head, PublicHead, Manifest)
 
 
 class _Probe(msgspec.Struct):
@@ -149,7 +179,7 @@ def encode_document(document: msgspec.Struct) -> bytes:
     return msgspec.json.format(compact, indent=2) + b"\n"
 
 
-def decode_document(data: bytes | bytearray, kind: type[T], what: str) -> T:
+def decode_document(data: Data, kind: type[T], what: str) -> T:
     """Read a document of type `kind`; raise E_JSON, naming `what`, for anything else."""
     try:
         return msgspec.json.decode(data, type=kind)
@@ -165,8 +195,8 @@ def seal(document: Sealed) -> tuple[Sealed, bytes]:
     return msgspec.structs.replace(document, digest=digest), data
 
 
-def decode_head(data: bytes | bytearray) -> Head:
-    """Read and check the head.
+def decode_head(data: Data) -> Head | PublicHead:
+    """Read and check the head; of an encrypted archive the part that anyone may know.
 
     Raises, in this order: E_JSON, E_NOT_ARCHIVE (another format), E_CHECKSUM (its own digest is
     wrong), E_VERSION_UNSUPPORTED (another major version), E_FEATURE_UNSUPPORTED (naming what is
@@ -191,13 +221,37 @@ def decode_head(data: bytes | bytearray) -> Head:
                 f"the archive needs the feature {feature.name!r}: {feature.message}",
                 hint=f"dbsync {feature.version} or later understands it.",
             )
-    head = decode_document(data, Head, "the head (dbsync.json)")
+    if any(feature.name == FEATURE for feature in probe.features_required):
+        return decode_document(data, PublicHead, "the head (dbsync.json)")
+    return _decode_whole_head(data, "the head (dbsync.json)")
+
+
+def decode_encrypted_head(data: Data, public: PublicHead, path: str) -> Head:
+    """Read the head that was encrypted; E_SCHEMA_MISMATCH where the public one says otherwise."""
+    head = _decode_whole_head(data, path)
+    _check_seal(bytes(data), head.digest, path)
+    for field in PUBLIC_FIELDS:
+        if getattr(head, field) != getattr(public, field):
+            raise ArchiveError(
+                "E_SCHEMA_MISMATCH", f"{path} and dbsync.json disagree about {field!r}"
+            )
+    return head
+
+
+def _decode_whole_head(data: Data, what: str) -> Head:
+    head = decode_document(data, Head, what)
     if len(set(head.tables)) != len(head.tables):
         raise ArchiveError("E_SCHEMA_MISMATCH", "the head plans a table twice")
     return head
 
 
-def decode_manifest(data: bytes | bytearray) -> Manifest:
+def public_head(head: Head, recipients: int) -> PublicHead:
+    """Give the part of a head that an encrypted archive shows to anyone."""
+    shown = {field: getattr(head, field) for field in PUBLIC_FIELDS}
+    return PublicHead(digest="", encryption=HeadEncryption(recipients=recipients), **shown)
+
+
+def decode_manifest(data: Data) -> Manifest:
     """Read the manifest; raise E_JSON, or E_CHECKSUM where its own digest is wrong."""
     manifest = decode_document(data, Manifest, "manifest.json")
     _check_seal(bytes(data), manifest.digest, "manifest.json")
@@ -216,7 +270,7 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def mtime_of(head: Head) -> int:
+def mtime_of(head: Head | PublicHead) -> int:
     """Give the time that every tar header of the archive carries: that of `started`.
 
     Raises E_JSON where there is no such moment, or none that ustar can say.
@@ -235,7 +289,7 @@ def encode_database(database: Database) -> bytes:
     return encode_document(msgspec.structs.replace(database, tables=()))
 
 
-def decode_database(data: bytes | bytearray, head: Head, path: str) -> Database:
+def decode_database(data: Data, head: Head, path: str) -> Database:
     """Read the database document, without tables; E_SCHEMA_MISMATCH if the head differs."""
     database = decode_document(data, Database, path)
     if database.tables:
@@ -251,7 +305,7 @@ def decode_database(data: bytes | bytearray, head: Head, path: str) -> Database:
     return database
 
 
-def decode_table(data: bytes | bytearray, head: Head, index: int, path: str) -> Table:
+def decode_table(data: Data, head: Head, index: int, path: str) -> Table:
     """Read the schema of the table at `index`; E_SCHEMA_MISMATCH if the head plans another."""
     table = decode_document(data, Table, path)
     if table.name != head.tables[index]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -33,7 +34,7 @@ _DELTA_MAX_DECIMAL = 18
 """Decimals up to this precision are stored as INT32 or INT64, which DELTA_BINARY_PACKED takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EncodedChunk:
     """One chunk ready to be appended. `key_min` and `key_max` are texts of the first key column,
     None where it has no total order here or a value beyond its type."""
@@ -41,9 +42,13 @@ class EncodedChunk:
     data: pa.Buffer
     rows: int
     arrow_bytes: int
-    sha256: str
     key_min: str | None = None
     key_max: str | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the data; made when it is asked for, because encryption needs another."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def encode_chunk(
@@ -79,7 +84,6 @@ def encode_chunk(
         data=buffer,
         rows=rows,
         arrow_bytes=arrow_bytes,
-        sha256=hashlib.sha256(buffer).hexdigest(),
         key_min=key_min,
         key_max=key_max,
     )

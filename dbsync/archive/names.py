@@ -13,6 +13,8 @@ from enum import IntEnum
 from dbsync.errors import ArchiveError
 
 HEAD = "dbsync.json"
+AGE = ".age"
+"""How the names of encrypted members end."""
 CATALOG = "catalog.parquet"
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
@@ -27,17 +29,19 @@ class Kind(IntEnum):
     """What a member is; the values are the order of the phases of an archive."""
 
     HEAD = 0
-    DATABASE = 1
-    SCHEMA = 2
-    CHUNK = 3
-    EXTRA = 4
-    CATALOG = 5
-    SUMS = 6
-    MANIFEST = 7
-    TRAILER = 8
+    ENCRYPTED_HEAD = 1
+    DATABASE = 2
+    SCHEMA = 3
+    CHUNK = 4
+    EXTRA = 5
+    CATALOG = 6
+    SUMS = 7
+    MANIFEST = 8
+    TRAILER = 9
 
 
 _DATA = (Kind.CHUNK, Kind.EXTRA)
+_NEVER_ENCRYPTED = (Kind.HEAD, Kind.SUMS, Kind.TRAILER)
 _FIXED = {
     HEAD: Kind.HEAD,
     CATALOG: Kind.CATALOG,
@@ -46,10 +50,13 @@ _FIXED = {
     TRAILER: Kind.TRAILER,
 }
 _PATTERN = re.compile(
-    r"database-(?P<database>[0-9a-f]{32})\.json"
+    r"(?:head-(?P<head>[0-9a-f]{32})\.json"
+    r"|manifest\.json"
+    r"|catalog\.parquet"
+    r"|database-(?P<database>[0-9a-f]{32})\.json"
     r"|tables/(?P<table>[0-9]{6})/(?:schema-(?P<schema>[0-9a-f]{32})\.json"
     r"|(?P<number>[0-9]{8})-(?P<chunk>[0-9a-f]{32})\.parquet)"
-    r"|catalog-(?P<part>[0-9]{6})\.parquet"
+    r"|catalog-(?P<part>[0-9]{6})\.parquet)(?P<age>\.age)?"
     r"|(?P<extra>extra(?:/[a-z0-9_][a-z0-9._-]*)+)"
 )
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
@@ -61,6 +68,7 @@ class MemberName:
 
     `table` is the table's position in the head, from 0; `number` is the chunk's number, or the
     part of a catalog in parts, from 1; `digest` is the part of the sha256 that the name carries.
+    `encrypted` says that the name is that of an age file.
     """
 
     path: str
@@ -68,6 +76,12 @@ class MemberName:
     table: int | None = None
     number: int | None = None
     digest: str | None = None
+    encrypted: bool = False
+
+
+def encrypted_head_path(sha256: str) -> str:
+    """Name the member that holds the whole head of an encrypted archive; complete with `AGE`."""
+    return f"head-{sha256[:_DIGEST_LENGTH]}.json"
 
 
 def database_path(sha256: str) -> str:
@@ -103,26 +117,37 @@ def parse_path(path: str) -> MemberName:
     match = _PATTERN.fullmatch(path)
     if match is None:
         raise ArchiveError("E_ORDER", f"archive version 1 has no member called {path!r}")
+    return _described(path, match)
+
+
+def _described(path: str, match: re.Match[str]) -> MemberName:
+    if match["extra"]:
+        return MemberName(path, Kind.EXTRA, encrypted=path.endswith(AGE))
+    age = match["age"] is not None
+    if digest := match["head"]:
+        return MemberName(path, Kind.ENCRYPTED_HEAD, digest=digest, encrypted=age)
     if digest := match["database"]:
-        return MemberName(path, Kind.DATABASE, digest=digest)
+        return MemberName(path, Kind.DATABASE, digest=digest, encrypted=age)
+    table = int(match["table"] or 0) - 1
     if digest := match["schema"]:
-        return MemberName(path, Kind.SCHEMA, int(match["table"]) - 1, digest=digest)
+        return MemberName(path, Kind.SCHEMA, table, digest=digest, encrypted=age)
     if digest := match["chunk"]:
-        table, number = int(match["table"]) - 1, int(match["number"])
-        return MemberName(path, Kind.CHUNK, table, number, digest)
+        return MemberName(path, Kind.CHUNK, table, int(match["number"]), digest, age)
     if match["part"]:
-        return MemberName(path, Kind.CATALOG, number=int(match["part"]))
-    return MemberName(path, Kind.EXTRA)
+        return MemberName(path, Kind.CATALOG, number=int(match["part"]), encrypted=age)
+    return MemberName(path, _FIXED[path.removesuffix(AGE)], encrypted=age)
 
 
 class MemberOrder:
     """Checks that members follow one another as the format demands; one per pass over them.
 
-    `tables` is how many tables the head plans; set it as soon as the head is read.
+    `tables` is how many tables the head plans; `encrypted` says whether members are age files. Set
+    both as soon as the head is read.
     """
 
-    def __init__(self, tables: int = 0) -> None:
+    def __init__(self, tables: int = 0, *, encrypted: bool = False) -> None:
         self.tables = tables
+        self.encrypted = encrypted
         self.members = 0
         self._last: Kind | None = None
         self._schemas = 0
@@ -134,9 +159,11 @@ class MemberOrder:
         """Take the next member's name.
 
         Raises E_PATH_UNSAFE, E_DUPLICATE_MEMBER (a name, chunk or schema seen before) or E_ORDER
-        (a gap, a member too early or too late, a table that was not planned).
+        (a gap, a member too early or too late, a table that was not planned, an age file where
+        there is none, or none where there is one).
         """
         member = parse_path(path)
+        self._check_form(member)
         match member.kind:
             case Kind.SCHEMA:
                 self._schema(member)
@@ -163,6 +190,18 @@ class MemberOrder:
                 "E_ORDER", f"{self._schemas} of {self.tables} schemas stand before the catalog"
             )
 
+    def _check_form(self, member: MemberName) -> None:
+        if self.encrypted and not member.encrypted and member.kind not in _NEVER_ENCRYPTED:
+            raise ArchiveError(
+                "E_ORDER", f"member {member.path!r} is not encrypted; the archive's members are"
+            )
+        # An extra member may hold what it likes, an age file too.
+        age = member.encrypted and member.kind is not Kind.EXTRA
+        if not self.encrypted and (age or member.kind is Kind.ENCRYPTED_HEAD):
+            raise ArchiveError(
+                "E_ORDER", f"member {member.path!r} is encrypted; the archive's members are not"
+            )
+
     def _follow(self, member: MemberName) -> None:
         last, kind = self._last, member.kind
         if last is None:
@@ -175,7 +214,8 @@ class MemberOrder:
             )
         else:
             steps = {
-                Kind.DATABASE: (Kind.HEAD,),
+                Kind.ENCRYPTED_HEAD: (Kind.HEAD,) if self.encrypted else (),
+                Kind.DATABASE: (Kind.ENCRYPTED_HEAD if self.encrypted else Kind.HEAD,),
                 Kind.SCHEMA: (Kind.DATABASE, Kind.SCHEMA),
                 Kind.SUMS: (Kind.CATALOG,),
                 Kind.MANIFEST: (Kind.SUMS,),

@@ -15,56 +15,39 @@ import pyarrow as pa
 from dbsync.archive.archive import Archive, ChunkRef, check_chunk_rows, check_manifest
 from dbsync.archive.catalog import CatalogEntry, check_entries, decode_catalog
 from dbsync.archive.documents import (
-    Head,
+    Data,
     Manifest,
     ManifestMember,
     decode_database,
-    decode_head,
     decode_manifest,
     decode_table,
-    mtime_of,
 )
+from dbsync.archive.encryption import Identities
 from dbsync.archive.layout import Layout
 from dbsync.archive.limits import Limits
 from dbsync.archive.names import Kind, MemberName, MemberOrder
+from dbsync.archive.start import check_digest, read_start
 from dbsync.archive.trailer import Trailer, check_trailer, parse_trailer
 from dbsync.archive.ustar import BLOCK, END_BLOCKS, Header, TarReader
 from dbsync.errors import ArchiveError
 from dbsync.model.schema import Database, Table
 
 
-def open_stream(stream: BinaryIO, *, limits: Limits | None = None) -> Archive:
+def open_stream(
+    stream: BinaryIO, *, limits: Limits | None = None, identities: Identities | None = None
+) -> Archive:
     """Read head, database and schemas from `stream`; the chunks follow through `chunks`.
 
-    The stream stays the caller's to close. Raises `ArchiveError`.
+    The stream stays the caller's to close. Of an encrypted archive every member's digest is
+    checked before it is decrypted with `identities`. Raises `ArchiveError`.
     """
-    return _StreamArchive(TarReader(stream.read), limits or Limits())
-
-
-def read_head(reader: TarReader, limits: Limits) -> tuple[Head, CatalogEntry]:
-    """Read the first member; later headers must then carry its time."""
-    header = reader.next()
-    if header is None:  # cannot be: the first block was checked to hold the head's name
-        raise ArchiveError("E_NOT_ARCHIVE", "the file starts with zeros")
-    data, sha256 = reader.content(header, limits.max_json_bytes)
-    head = decode_head(data)
-    if reader.mtime != mtime_of(head):
-        raise ArchiveError("E_MEMBER_TYPE", "the tar headers carry another time than the head")
-    if len(head.tables) > limits.max_tables:
-        raise ArchiveError("E_LIMIT", f"the head plans {len(head.tables)} tables")
-    return head, CatalogEntry(path=header.path, size=header.size, sha256=sha256)
-
-
-def check_digest(name: MemberName, sha256: str) -> None:
-    """Raise E_CHECKSUM where a member's bytes are not those that its name promises."""
-    if name.digest is not None and not sha256.startswith(name.digest):
-        raise ArchiveError("E_CHECKSUM", f"member {name.path!r} is damaged: its digest is wrong")
+    return _StreamArchive(TarReader(stream.read), limits or Limits(), identities)
 
 
 class _StreamArchive(Archive):
     """An archive that is read once."""
 
-    def __init__(self, reader: TarReader, limits: Limits) -> None:
+    def __init__(self, reader: TarReader, limits: Limits, identities: Identities | None) -> None:
         self.sequential = True
         self.manifest: Manifest | None = None
         self.entries: Sequence[CatalogEntry] = ()
@@ -73,10 +56,9 @@ class _StreamArchive(Archive):
         self._limits = limits
         self._order = MemberOrder()
         self._started = False
-        self.head, entry = read_head(reader, limits)
-        self._order.accept(entry.path)
-        self._order.tables = len(self.head.tables)
-        self._seen = [entry]
+        start = read_start(reader, limits, identities, self._order)
+        self.head, self._contents = start.head, start.contents
+        self._seen = list(start.entries)
         self._catalog: list[bytes | bytearray] = []
         self._parts: list[ManifestMember] = []
         self._sums: ManifestMember | None = None
@@ -93,14 +75,15 @@ class _StreamArchive(Archive):
             tables.append(table)
         return msgspec.structs.replace(database, tables=tuple(tables))
 
-    def _document(self, kind: Kind) -> tuple[bytes | bytearray, MemberName]:
+    def _document(self, kind: Kind) -> tuple[Data, MemberName]:
         header, member = self._next()
         if member.kind is not kind:
             raise ArchiveError("E_ORDER", f"member {member.path!r} stands before all schemas")
-        data, sha256 = self._reader.content(header, self._limits.max_json_bytes)
+        limit = self._limits.max_json_bytes
+        data, sha256 = self._reader.content(header, self._contents.stored_limit(limit))
         check_digest(member, sha256)
         self._seen.append(CatalogEntry(path=member.path, size=header.size, sha256=sha256))
-        return data, member
+        return self._contents.open(data, member.path, limit), member
 
     def _next(self) -> tuple[Header, MemberName]:
         header = self._reader.next()
@@ -121,7 +104,7 @@ class _StreamArchive(Archive):
         return self._chunks(tables)
 
     def _chunks(self, tables: Container[int] | None) -> Iterator[ChunkRef]:
-        limit = self._limits.max_member_bytes
+        limit = self._contents.stored_limit(self._limits.max_member_bytes)
         while True:
             header, member = self._next()
             match member.kind:
@@ -150,8 +133,10 @@ class _StreamArchive(Archive):
     def _chunk(self, header: Header, member: MemberName) -> ChunkRef:
         index = member.table or 0
         table = self.database.tables[index]
-        data, sha256 = self._reader.content(header, self._limits.max_member_bytes)
+        limit = self._limits.max_member_bytes
+        stored, sha256 = self._reader.content(header, self._contents.stored_limit(limit))
         check_digest(member, sha256)
+        data = self._contents.open(stored, member.path, limit)
         rows = check_chunk_rows(table, data, self._limits, None, member.path)
         self._seen.append(
             CatalogEntry(path=member.path, size=header.size, sha256=sha256, rows=rows)
@@ -172,14 +157,16 @@ class _StreamArchive(Archive):
         """Read from the manifest on, and compare the end of the archive with what was seen."""
         reader = self._reader
         offset = reader.position
-        data, sha256 = reader.content(header, self._limits.max_json_bytes)
-        manifest = decode_manifest(data)
+        limit = self._limits.max_json_bytes
+        data, sha256 = reader.content(header, self._contents.stored_limit(limit))
         trailer_header, _ = self._next()
         if trailer_header.size != BLOCK:
             raise ArchiveError("E_TRAILER_INVALID", "the trailer does not have 512 bytes")
         trailer = parse_trailer(reader.content(trailer_header, BLOCK)[0])
         if trailer.manifest_sha256 != sha256:
+            # Damage inside it is told by the document's own digest, under the same name.
             raise ArchiveError("E_CHECKSUM", "the manifest is damaged: its digest is wrong")
+        manifest = decode_manifest(self._contents.open(data, header.path, limit))
         end = reader.position + len(END_BLOCKS)
         for _ in range(2):
             self._zeros()
@@ -211,8 +198,8 @@ class _StreamArchive(Archive):
             raise ArchiveError(
                 "E_CHECKSUM", "catalog or SHA256SUMS are not those that the manifest names"
             )
-        entries = [e for data in self._catalog for e in decode_catalog(data, self._limits)]
-        check_entries(entries, len(self.head.tables))
+        entries = self._entries()
+        check_entries(entries, len(self.head.tables), encrypted=self._contents.encrypted)
         if len(entries) != len(self._seen):
             raise ArchiveError(
                 "E_CATALOG_MISMATCH",
@@ -230,6 +217,12 @@ class _StreamArchive(Archive):
                 )
         check_manifest(manifest, self.head, entries)
         self.entries = entries
+
+    def _entries(self) -> list[CatalogEntry]:
+        limit = self._limits.max_member_bytes
+        parts = zip(self._parts, self._catalog, strict=True)
+        opened = (self._contents.open(data, part.path, limit) for part, data in parts)
+        return [entry for data in opened for entry in decode_catalog(data, self._limits)]
 
     def check_others(self) -> None:
         """Nothing is left to check: a stream is checked as it is read."""

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,7 @@ from dbsync.archive.documents import (
     FORMAT,
     VERSION,
     ArchiveId,
+    Data,
     Feature,
     Head,
     HeadConsistency,
@@ -33,9 +35,11 @@ from dbsync.archive.documents import (
     encode_document,
     moment,
     mtime_of,
+    public_head,
     seal,
 )
 from dbsync.archive.encode import EncodedChunk
+from dbsync.archive.encryption import FEATURE, Encryption
 from dbsync.archive.layout import Layout
 from dbsync.archive.limits import Limits
 from dbsync.archive.trailer import TAIL_BYTES, Trailer, build_trailer
@@ -44,6 +48,11 @@ from dbsync.errors import ArchiveError
 from dbsync.model.schema import Database
 
 _LIMITS = Limits()
+_ENCRYPTED = Feature(
+    name=FEATURE,
+    message="the members are encrypted with age; a secret key is needed to read them",
+    version="0.1.0",
+)
 Write = Callable[[bytes | memoryview], object]
 
 
@@ -73,7 +82,8 @@ class ArchiveWriter:
     before the first row. `add_chunk` may be called from several threads; memory is what they hold,
     plus about 300 bytes per chunk for the catalog. An archive is complete only after `finish`;
     nothing needs closing. After an exception of `write` the archive is lost: later calls raise
-    E_INCOMPLETE.
+    E_INCOMPLETE. With `encryption`, every member but the public head, SHA256SUMS and the trailer
+    is encrypted; digests and sizes are those of the encrypted bytes.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class ArchiveWriter:
         started: datetime | None = None,
         writer: str | None = None,
         features_optional: Sequence[Feature] = (),
+        encryption: Encryption | None = None,
         catalog_part_rows: int = PART_ROWS,
     ) -> None:
         if len(database.tables) > names.MAX_TABLES:
@@ -103,6 +114,8 @@ class ArchiveWriter:
         self._chunks = [0] * len(database.tables)
         self._lock = threading.Lock()
         self._state = "open"
+        self._encryption = encryption
+        self._suffix = "" if encryption is None else names.AGE
         head = Head(
             format=FORMAT,
             version=VERSION,
@@ -119,25 +132,32 @@ class ArchiveWriter:
             consistency=msgspec.convert(consistency, HeadConsistency, from_attributes=True),
             include_schema=include_schema,
             tables=tuple(table.name for table in database.tables),
+            features_required=() if encryption is None else (_ENCRYPTED,),
             features_optional=tuple(features_optional),
         )
         msgspec.convert(self.archive_id, ArchiveId)
         self._mtime = mtime_of(head)
-        self._add(names.HEAD, seal(head)[1])
-        self._begin()
+        self._begin(head)
 
-    def _begin(self) -> None:
-        data = encode_database(self._database)
-        self._add(names.database_path(_sha256(data)), data)
+    def _begin(self, head: Head) -> None:
+        if self._encryption is None:
+            self._add(names.HEAD, seal(head)[1])
+        else:
+            self._add(names.HEAD, seal(public_head(head, self._encryption.count))[1])
+            self._document(names.encrypted_head_path, seal(head)[1])
+        self._document(names.database_path, encode_database(self._database))
         for index, table in enumerate(self._database.tables):
-            data = encode_document(table)
-            self._add(names.schema_path(index, _sha256(data)), data)
+            self._document(partial(names.schema_path, index), encode_document(table))
 
     def add_chunk(self, table_index: int, chunk: EncodedChunk) -> CatalogEntry:
         """Append a chunk of the table at `table_index` in ``database.tables``.
 
         Chunks are numbered as they come. Raises what `write` raises.
         """
+        # Encrypted and digested by the thread that brings it, while others write.
+        data, sha256 = self._stored(chunk.data), chunk.sha256
+        if self._encryption is not None:
+            sha256 = _sha256(data)
         with self._lock:
             number = self._chunks[table_index] + 1
             if len(self._entries) >= _LIMITS.max_members:
@@ -147,9 +167,9 @@ class ArchiveWriter:
                     hint="Use a larger --chunk-bytes.",
                 )
             entry = CatalogEntry(
-                path=names.chunk_path(table_index, number, chunk.sha256),
-                size=chunk.data.size,
-                sha256=chunk.sha256,
+                path=names.chunk_path(table_index, number, sha256) + self._suffix,
+                size=len(memoryview(data)),
+                sha256=sha256,
                 table=table_index + 1,
                 chunk=number,
                 rows=chunk.rows,
@@ -157,7 +177,7 @@ class ArchiveWriter:
                 key_min=chunk.key_min,
                 key_max=chunk.key_max,
             )
-            self._append(entry.path, chunk.data)
+            self._append(entry.path, data)
             self._entries.append(entry)
             self._chunks[table_index] = number
             return entry
@@ -168,7 +188,9 @@ class ArchiveWriter:
             entries = self._entries
             parts = list(encode_catalog(entries, self._catalog_part_rows))
             catalog = tuple(
-                self._tail_member(names.catalog_path(number, len(parts)), part)
+                self._tail_member(
+                    names.catalog_path(number, len(parts)) + self._suffix, self._stored(part)
+                )
                 for number, part in enumerate(parts, 1)
             )
             sums = sums_text((e.sha256, e.path) for e in (*entries, *catalog))
@@ -181,11 +203,12 @@ class ArchiveWriter:
             manifest, data = seal(manifest)
             _check_document(names.MANIFEST, data)
             offset = self.size + 512
-            self._append(names.MANIFEST, data)
+            data = self._stored(data)
+            self._append(names.MANIFEST + self._suffix, data)
             trailer = Trailer(
                 archive_id=self.archive_id,
                 manifest_offset=offset,
-                manifest_size=len(data),
+                manifest_size=len(memoryview(data)),
                 manifest_sha256=_sha256(data),
                 archive_size=self.size + TAIL_BYTES,
             )
@@ -234,16 +257,25 @@ class ArchiveWriter:
             warnings=warnings,
         )
 
-    def _add(self, path: str, data: bytes) -> None:
+    def _stored(self, data: bytes | pa.Buffer) -> Data | pa.Buffer:
+        return data if self._encryption is None else self._encryption.encrypt(data)
+
+    def _document(self, name: Callable[[str], str], data: bytes) -> None:
+        stored = self._stored(data)
+        path = name(_sha256(stored)) + self._suffix
         _check_document(path, data)
-        self._append(path, data)
-        self._entries.append(CatalogEntry(path=path, size=len(data), sha256=_sha256(data)))
+        self._add(path, stored)
 
-    def _tail_member(self, path: str, data: bytes) -> ManifestMember:
+    def _add(self, path: str, data: Data | pa.Buffer) -> None:
         self._append(path, data)
-        return ManifestMember(path=path, size=len(data), sha256=_sha256(data))
+        size = len(memoryview(data))
+        self._entries.append(CatalogEntry(path=path, size=size, sha256=_sha256(data)))
 
-    def _append(self, path: str, data: bytes | pa.Buffer) -> None:
+    def _tail_member(self, path: str, data: Data | pa.Buffer) -> ManifestMember:
+        self._append(path, data)
+        return ManifestMember(path=path, size=len(memoryview(data)), sha256=_sha256(data))
+
+    def _append(self, path: str, data: Data | pa.Buffer) -> None:
         if self._state != "open":
             raise ArchiveError("E_INCOMPLETE", f"nothing can be added to a {self._state} archive")
         view = memoryview(data)
@@ -267,5 +299,5 @@ def _check_document(path: str, data: bytes) -> None:
         raise ArchiveError("E_LIMIT", f"{path} would have {len(data)} bytes; no reader takes it")
 
 
-def _sha256(data: bytes) -> str:
+def _sha256(data: Data | pa.Buffer) -> str:
     return hashlib.sha256(data).hexdigest()

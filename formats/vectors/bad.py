@@ -27,13 +27,17 @@ SCHEMA = r"000001/schema-"
 
 @dataclass(frozen=True)
 class Vector:
-    """One archive and what a reader must say: ``ok`` or an error name, in either mode."""
+    """One archive and what a reader must say: ``ok`` or an error name, in either mode.
+
+    An encrypted one is opened with the key in ``identities/<identity>.txt``, or with none.
+    """
 
     name: str
     description: str
     make: Callable[[], bytes]
     random: str
     stream: str
+    identity: str | None = None
 
 
 def forged(edit: Callable[[Forge], object], base: Callable[[], bytes] = samples.base) -> bytes:

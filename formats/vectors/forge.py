@@ -16,11 +16,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dbsync.archive import Encryption, Identities
 from dbsync.archive.catalog import CatalogEntry, encode_catalog, sums_text
 from dbsync.archive.trailer import Trailer, build_trailer
 from dbsync.archive.ustar import BLOCK, END_BLOCKS, build_header, padding
 
-CHUNK = re.compile(r"tables/(\d{6})/(\d{8})-[0-9a-f]{32}\.parquet")
+CHUNK = re.compile(r"tables/(\d{6})/(\d{8})-[0-9a-f]{32}\.parquet(?:\.age)?")
 
 
 def sha256(data: bytes) -> str:
@@ -29,12 +30,18 @@ def sha256(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Member:
-    """One member; `header` and `pad` replace what would be written."""
+    """One member; `header` and `pad` replace what would be written.
+
+    Of an encrypted archive `path` and `data` are those without encryption; `tamper` changes the
+    encrypted bytes, and `raw` leaves the member as it is.
+    """
 
     path: str
     data: bytes
     header: bytes | None = None
     pad: bytes | None = None
+    tamper: Callable[[bytes], bytes] | None = None
+    raw: bool = False
 
     def encode(self, mtime: int) -> bytes:
         header = self.header or build_header(self.path, len(self.data), mtime)
@@ -65,10 +72,19 @@ def sealed(document: dict[str, Any]) -> bytes:
 
 
 class Forge:
-    """The members of an archive, to be changed and built again."""
+    """The members of an archive, to be changed and built again.
 
-    def __init__(self, archive: bytes) -> None:
+    Those of an encrypted one are opened with `identities` and encrypted again by `encryption`.
+    """
+
+    def __init__(
+        self,
+        archive: bytes,
+        encryption: Encryption | None = None,
+        identities: Identities | None = None,
+    ) -> None:
         self.members: list[Member] = []
+        self.encryption = encryption
         position = 0
         self.mtime = int(archive[136:147], 8)
         while any(archive[position : position + BLOCK]):
@@ -76,6 +92,8 @@ class Forge:
             path = header[:100].rstrip(b"\0").decode()
             size = int(header[124:135], 8)
             data = archive[position + BLOCK : position + BLOCK + size]
+            if identities is not None and path.endswith(".age"):
+                path, data = path[:-4], bytes(identities.decrypt(data, path))
             self.members.append(Member(path, data))
             position += BLOCK + size + padding(size)
         documents = {m.path: m.data for m in self.members}
@@ -114,12 +132,23 @@ class Forge:
 
         self.content(pattern, change)
 
-    def entries(self) -> list[CatalogEntry]:
+    def stored(self, member: Member) -> Member:
+        """Encrypt a member where members are encrypted, and name it after the outcome."""
+        public = ("dbsync.json", "SHA256SUMS", "trailer.txt")
+        if self.encryption is None or member.raw or member.path in public:
+            return member
+        data = bytes(self.encryption.encrypt(member.data))
+        if member.tamper is not None:
+            data = member.tamper(data)
+        path = re.sub(r"[0-9a-f]{32}", sha256(data)[:32], member.path) + ".age"
+        return replace(member, path=path, data=data)
+
+    def entries(self, stored: list[Member]) -> list[CatalogEntry]:
         """Describe the members as a catalog does."""
         entries: list[CatalogEntry] = []
-        for member in self.members:
+        for member, written in zip(self.members, stored, strict=True):
             entry = CatalogEntry(
-                path=member.path, size=len(member.data), sha256=sha256(member.data)
+                path=written.path, size=len(written.data), sha256=sha256(written.data)
             )
             if match := CHUNK.fullmatch(member.path):
                 entry = msgspec.structs.replace(
@@ -134,15 +163,20 @@ class Forge:
 
     def build(self) -> bytes:
         """Write the whole archive."""
-        out = b"".join(member.encode(self.mtime) for member in self.members)
-        entries = self.edit_entries(self.entries())
+        stored = [self.stored(member) for member in self.members]
+        out = b"".join(member.encode(self.mtime) for member in stored)
+        entries = self.edit_entries(self.entries(stored))
         parts = list(encode_catalog(entries, self.part_rows))
         names = ["catalog.parquet"] if len(parts) == 1 else []
         names = names or [f"catalog-{n:06}.parquet" for n in range(1, len(parts) + 1)]
-        catalog = [Member(name, part) for name, part in zip(names, parts, strict=True)]
+        catalog = [
+            self.stored(Member(name, part)) for name, part in zip(names, parts, strict=True)
+        ]
         listed = [(e.sha256, e.path) for e in entries]
         sums = Member("SHA256SUMS", sums_text(listed + [(sha256(m.data), m.path) for m in catalog]))
-        manifest = Member("manifest.json", sealed(self._manifest(entries, catalog, sums)))
+        manifest = self.stored(
+            Member("manifest.json", sealed(self._manifest(entries, catalog, sums)))
+        )
         out += b"".join(member.encode(self.mtime) for member in [*catalog, sums])
         trailer = Trailer(
             archive_id=self.manifest["archive_id"],

@@ -10,16 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyrage
 import pytest
+
+from tests.formats.identities import INDEX, identity_of
 
 FORMATS = Path(__file__).resolve().parents[2] / "formats"
 GOOD = sorted((FORMATS / "vectors" / "good").glob("*.tar"))
-KINDS = {"dbsync": "head", "database": "database", "schema": "table", "manifest": "manifest"}
+KINDS = {
+    "dbsync": "head",
+    "head": "head",
+    "database": "database",
+    "schema": "table",
+    "manifest": "manifest",
+}
 
 
 def schema(kind: str) -> dict[str, Any]:
     """Load a committed schema."""
     return json.loads((FORMATS / f"{kind}.schema.json").read_text())
+
+
+def opened(path: Path, member: str, data: bytes) -> bytes:
+    """Decrypt a member where it is encrypted."""
+    if not member.endswith(".age"):
+        return data
+    vector = next(v for v in INDEX["vectors"] if v["file"] == f"good/{path.name}")
+    return pyrage.decrypt(data, [identity_of(vector)])
 
 
 def documents(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -28,9 +45,12 @@ def documents(path: Path) -> list[tuple[str, dict[str, Any]]]:
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
         for member in tar:
             file = tar.extractfile(member)
-            if member.name.endswith(".json") and not member.name.startswith("extra/") and file:
-                stem = Path(member.name).stem.split("-")[0]
-                found.append((KINDS[stem], json.loads(file.read())))
+            name = member.name.removesuffix(".age")
+            if name.endswith(".json") and not name.startswith("extra/") and file:
+                kind = KINDS[Path(name).stem.split("-")[0]]
+                document = json.loads(opened(path, member.name, file.read()))
+                public = kind == "head" and "encryption" in document
+                found.append(("public-head" if public else kind, document))
     return found
 
 
@@ -40,7 +60,7 @@ def test_committed_schemas_are_those_of_the_code():
     assert generated == {p.name: p.read_text() for p in FORMATS.glob("*.schema.json")}
 
 
-@pytest.mark.parametrize("kind", KINDS.values())
+@pytest.mark.parametrize("kind", sorted({*KINDS.values(), "public-head"}))
 def test_schemas_are_valid(kind):
     """Each file is a JSON Schema of the draft that it names."""
     jsonschema.Draft202012Validator.check_schema(schema(kind))
@@ -57,11 +77,18 @@ def test_documents_of_good_archives_are_valid(path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [("head", "tables"), ("table", "columns"), ("manifest", "catalog")]
+    ("kind", "field"),
+    [
+        ("head", "tables"),
+        ("public-head", "encryption"),
+        ("table", "columns"),
+        ("manifest", "catalog"),
+    ],
 )
 def test_a_document_without_a_required_field_is_not_valid(kind, field):
     """The schemas demand what readers demand."""
-    document = next(d for k, d in documents(GOOD[1]) if k == kind)
+    base = FORMATS / "vectors" / "good" / "encrypted.dbsync.tar"
+    document = next(d for k, d in documents(base) if k == kind)
     del document[field]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema(kind), cls=jsonschema.Draft202012Validator)

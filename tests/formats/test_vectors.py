@@ -10,33 +10,50 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
-from typing import Any
+from hashlib import sha256
 
 import duckdb
 import pyarrow as pa
+import pyrage
 import pytest
 
-from dbsync.archive import Archive, open_archive, open_stream, open_unpacked, verify_archive
+from dbsync.archive import (
+    Archive,
+    Identities,
+    open_archive,
+    open_stream,
+    open_unpacked,
+    verify_archive,
+)
 from dbsync.errors import ArchiveError
+from tests.formats.identities import INDEX, VECTORS, identity_of, key_of
 
-FORMATS = Path(__file__).resolve().parents[2] / "formats"
-VECTORS = FORMATS / "vectors"
-INDEX: dict[str, Any] = json.loads((VECTORS / "index.json").read_text())
+FORMATS = VECTORS.parent
 ALL = INDEX["vectors"]
+BY_FILE = {v["file"]: v for v in ALL}
 GOOD = [v["file"] for v in ALL if v["random"] == "ok"]
+ENCRYPTED = [file for file in GOOD if "identity" in BY_FILE[file]]
 
 
-def opened(data: bytes, mode: str) -> Archive:
+def identities(file: str) -> Identities | None:
+    key = key_of(BY_FILE[file])
+    return None if key is None else Identities([key])
+
+
+def opened(data: bytes, mode: str, file: str = "good/base.dbsync.tar") -> Archive:
+    """Open the bytes of a vector, with the identity of `file`."""
+    keys = identities(file)
     if mode == "stream":
-        return open_stream(io.BytesIO(data))
-    return open_archive(lambda offset, length: data[offset : offset + length], len(data))
+        return open_stream(io.BytesIO(data), identities=keys)
+    return open_archive(
+        lambda offset, length: data[offset : offset + length], len(data), identities=keys
+    )
 
 
-def outcome(data: bytes, mode: str) -> str:
+def outcome(data: bytes, mode: str, file: str) -> str:
     """Read an archive to its end and name what happened."""
     try:
-        for chunk in opened(data, mode).chunks():
+        for chunk in opened(data, mode, file).chunks():
             for _ in chunk.batches():
                 pass
     except ArchiveError as error:
@@ -56,7 +73,8 @@ def content(archive: Archive) -> tuple[object, list[tuple[int, int, pa.Table]]]:
 @pytest.mark.parametrize("vector", ALL, ids=lambda v: v["file"].split("/")[1].split(".")[0])
 def test_outcome(vector, mode):
     """Each vector is read, or refused under the name that the index gives."""
-    assert outcome((VECTORS / vector["file"]).read_bytes(), mode) == vector[mode]
+    data = (VECTORS / vector["file"]).read_bytes()
+    assert outcome(data, mode, vector["file"]) == vector[mode]
 
 
 @pytest.mark.parametrize("file", GOOD)
@@ -65,10 +83,14 @@ def test_every_way_of_reading_agrees(file):
     data = (VECTORS / file).read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         files = {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
-    unpacked = open_unpacked(files.__getitem__, lambda: {n: len(d) for n, d in files.items()})
+    unpacked = open_unpacked(
+        files.__getitem__,
+        lambda: {n: len(d) for n, d in files.items()},
+        identities=identities(file),
+    )
     database, chunks = content(unpacked)
     for mode in ("random", "stream"):
-        other, rows = content(opened(data, mode))
+        other, rows = content(opened(data, mode, file))
         assert other == database
         assert str(rows) == str(chunks)  # NaN equals nothing, but prints alike
 
@@ -89,7 +111,8 @@ def test_gnu_tar_and_sha256sum(file, tmp_path):
     )  # fmt: skip
     checked = {line.removesuffix(": OK") for line in sums.stdout.splitlines()}
     found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert found - checked == {"SHA256SUMS", "manifest.json", "trailer.txt"}
+    manifest = "manifest.json.age" if file in ENCRYPTED else "manifest.json"
+    assert found - checked == {"SHA256SUMS", manifest, "trailer.txt"}
 
 
 def unpack(tar, folder):
@@ -100,16 +123,22 @@ def unpack(tar, folder):
 
 @pytest.mark.parametrize("file", GOOD)
 def test_duckdb_reads_what_tar_unpacked(file, tmp_path):
-    """An independent Parquet reader finds the same rows in chunks and catalog."""
+    """An independent Parquet reader finds the same rows in chunks and catalog.
+
+    Those of an encrypted archive are opened one by one first, as the program age would do.
+    """
     data = (VECTORS / file).read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         unpack(tar, tmp_path)
-    archive = opened(data, "random")
+    for path in tmp_path.rglob("*.age"):
+        clear = pyrage.decrypt(path.read_bytes(), [identity_of(BY_FILE[file])])
+        path.with_suffix("").write_bytes(clear)
+    archive = opened(data, "random", file)
     with duckdb.connect() as connection:
         for entry in archive.entries:
             if entry.table is None:
                 continue
-            path = str(tmp_path / entry.path)
+            path = str(tmp_path / entry.path.removesuffix(".age"))
             found = connection.execute("SELECT count(*) FROM read_parquet(?)", [path]).fetchone()
             assert found == (entry.rows,)
             # Every value is decoded, but none has to fit into a Python object.
@@ -119,6 +148,37 @@ def test_duckdb_reads_what_tar_unpacked(file, tmp_path):
             [sorted(str(p) for p in tmp_path.glob("catalog*.parquet"))],
         ).fetchall()
     assert listed == [(e.path, e.size, e.sha256) for e in archive.entries]
+
+
+@pytest.mark.parametrize("file", ENCRYPTED)
+def test_every_member_that_is_not_public_is_an_age_file(file):
+    """Of an encrypted archive three members can be read without a key, and all others with it."""
+    key = identity_of(BY_FILE[file])
+    with tarfile.open(VECTORS / file) as tar:
+        members = {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+    clear = {name for name in members if not name.endswith(".age")}
+    assert clear == {"dbsync.json", "SHA256SUMS", "trailer.txt"}
+    for name in members.keys() - clear:
+        content = pyrage.decrypt(members[name], [key])
+        magic = b"PAR1" if ".parquet" in name else b"{"
+        assert content.startswith(magic), name
+
+
+@pytest.mark.parametrize("file", ENCRYPTED)
+def test_nothing_of_the_source_can_be_read_without_a_key(file):
+    """Neither names nor engine, values, counts of rows or key ranges stand in the stored bytes."""
+    data = (VECTORS / file).read_bytes()
+    archive = opened(data, "random", file)
+    words = {archive.head.source.engine, archive.head.source.database, "snapshot", "INTEGER"}
+    for table in archive.database.tables:
+        words |= {table.name.name, '"rows"', '"columns"', "arrow_bytes"}
+    words |= {"secret note", sha256(b"17").hexdigest(), archive.head.source.version}
+    assert [word for word in sorted(words) if word.encode() in data] == []
+    public = json.loads(data[512 : data.index(b"\0", 512)])
+    assert set(public) - {"later"} == {
+        "format", "version", "digest", "archive_id", "writer", "started", "encryption",
+        "features_required", "features_optional",
+    }  # fmt: skip
 
 
 def test_duckdb_reads_values(tmp_path):
@@ -205,8 +265,8 @@ def test_vectors_are_generated(tmp_path):
     assert [[v[k] for k in keys] for v in fresh["vectors"]] == [[v[k] for k in keys] for v in ALL]
     for vector in fresh["vectors"]:
         data = (folders[0] / vector["file"]).read_bytes()
-        assert outcome(data, "random") == vector["random"], vector["file"]
-        assert outcome(data, "stream") == vector["stream"], vector["file"]
+        assert outcome(data, "random", vector["file"]) == vector["random"], vector["file"]
+        assert outcome(data, "stream", vector["file"]) == vector["stream"], vector["file"]
     if fresh["pyarrow"] == INDEX["pyarrow"]:
         assert fresh == INDEX
 
@@ -220,7 +280,7 @@ def test_vectors_are_those_of_the_index():
     for vector in ALL:
         data = (VECTORS / vector["file"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == vector["sha256"]
-    assert sum(p.stat().st_size for p in VECTORS.rglob("*.tar")) < 1_200_000
+    assert sum(p.stat().st_size for p in VECTORS.rglob("*.tar")) < 1_900_000
 
 
 def test_archives_of_earlier_releases():

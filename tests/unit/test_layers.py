@@ -82,6 +82,7 @@ OTHERS = {
     "sqlalchemy": ("dbsync.connectors",),
     "sqlite3": (),  # a second copy of the library in one process breaks the locks of the first
     "zstandard": ("dbsync.archive",),
+    "pyrage": ("dbsync.archive.encryption",),
     "cronsim": ("dbsync.service",),
     "googleapiclient": ("dbsync.storage.drive",),
     "google": ("dbsync.storage.drive",),
@@ -101,7 +102,7 @@ DRIVERS = {
     "boto3",
     "botocore",
 }
-HEAVY = DRIVERS | {"pyarrow", "sqlalchemy", "zstandard", "numpy"}
+HEAVY = DRIVERS | {"pyrage", "pyarrow", "sqlalchemy", "zstandard", "numpy"}
 
 
 def is_below(module: str, names: tuple[str, ...]) -> bool:
