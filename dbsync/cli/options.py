@@ -143,6 +143,11 @@ storage_options = combine(
         type=click.Path(),
         help="Key file of a service account, or a token that `dbsync auth drive` has stored.",
     ),
+    option(
+        "--drive-endpoint",
+        metavar="URL",
+        help="A Drive other than Google's, for tests of dbsync only.",
+    ),
 )
 
 overwrite_archive_option = option(

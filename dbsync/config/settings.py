@@ -255,7 +255,7 @@ def storage_options(given: Given) -> StorageOptions:
     label = given.label("s3_part_bytes")
     return StorageOptions(
         s3_region=given.text("s3_region"),
-        s3_endpoint=_endpoint(given),
+        s3_endpoint=_endpoint(given, "s3_endpoint"),
         s3_profile=given.text("s3_profile"),
         s3_sse=cast("ServerSideEncryption | None", sse or ("aws:kms" if key else None)),
         s3_sse_kms_key_id=key,
@@ -263,17 +263,18 @@ def storage_options(given: Given) -> StorageOptions:
         if part is not None
         else None,
         drive_credentials=given.text("drive_credentials"),
+        drive_endpoint=_endpoint(given, "drive_endpoint"),
     )
 
 
-def _endpoint(given: Given) -> str | None:
-    text = given.text("s3_endpoint")
+def _endpoint(given: Given, name: str) -> str | None:
+    text = given.text(name)
     if text is None:
         return None
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError(
-            f"{given.label('s3_endpoint')} is no URL of a server",
+            f"{given.label(name)} is no URL of a server",
             hint="write https://host or http://host:port, without a user or password",
         )
     return text

@@ -30,3 +30,5 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Size of an upload's parts; None chooses it from the estimate of the object's size."""
     drive_credentials: str | None = None
     """Path of a service account's key or of a token that ``dbsync auth drive`` has stored."""
+    drive_endpoint: str | None = None
+    """Address of a Drive other than Google's: for tests only."""

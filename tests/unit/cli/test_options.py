@@ -68,6 +68,7 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
             ("s3_sse", "AES256", "AES256"),
             ("s3_part_bytes", "64MiB", 64 << 20),
             ("drive_credentials", "key.json", "key.json"),
+            ("drive_endpoint", "http://localhost:9001/", "http://localhost:9001/"),
         ]
     },
     "s3_sse_kms_key_id": (
