@@ -21,8 +21,8 @@ from dbsync.archive.documents import (
 from dbsync.archive.encryption import PLAIN, Contents
 from dbsync.archive.limits import KIB, MIB, Limits
 from dbsync.archive.start import member_path
-from dbsync.archive.trailer import TAIL_BYTES, Trailer, parse_trailer, refuse_tail
-from dbsync.archive.ustar import BLOCK, END_BLOCKS, TarReader, build_header, footprint, padding
+from dbsync.archive.trailer import Trailer, read_trailer
+from dbsync.archive.ustar import BLOCK, TarReader, footprint
 from dbsync.errors import ArchiveError
 
 ReadAt = Callable[[int, int], bytes]
@@ -70,7 +70,7 @@ class Tail:
         self._size = size
         self._limits = limits
         self._mtime = mtime_of(head)
-        trailer = self._trailer()
+        trailer = read_trailer(self._cache, size, self._mtime)
         if trailer.archive_id != head.archive_id:
             raise ArchiveError("E_TRAILER_INVALID", "the trailer belongs to another head")
         self.manifest = self._manifest(trailer)
@@ -96,27 +96,6 @@ class Tail:
         """Read SHA256SUMS, whose content follows from the catalog, and check that it is whole."""
         self._reader = self._read_from(self._sums, self._size)
         self._stored(self.manifest.sums, self._limits.max_member_bytes)
-
-    def _trailer(self) -> Trailer:
-        tail = self._cache[-TAIL_BYTES:]
-        header = build_header(names.TRAILER, BLOCK, self._mtime)
-        if len(tail) != TAIL_BYTES or not tail.startswith(header) or not tail.endswith(END_BLOCKS):
-            raise refuse_tail(self._cache)
-        trailer = parse_trailer(tail[BLOCK : 2 * BLOCK])
-        if trailer.archive_size < self._size:
-            raise ArchiveError(
-                "E_TRAILING_DATA",
-                f"the file has {self._size} bytes, the archive at its end {trailer.archive_size}",
-            )
-        if trailer.archive_size > self._size:
-            raise ArchiveError(
-                "E_TRUNCATED",
-                f"the file has {self._size} of the archive's {trailer.archive_size} bytes",
-            )
-        end = trailer.manifest_offset + trailer.manifest_size + padding(trailer.manifest_size)
-        if trailer.manifest_offset < 2 * BLOCK or end + TAIL_BYTES != self._size:
-            raise ArchiveError("E_TRAILER_INVALID", "the trailer points to no manifest")
-        return trailer
 
     def _manifest(self, trailer: Trailer) -> Manifest:
         self._reader = self._read_from(trailer.manifest_offset - BLOCK, self._size)

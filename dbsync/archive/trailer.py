@@ -10,7 +10,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from dbsync.archive.ustar import BLOCK, END_BLOCKS
+from dbsync.archive import names
+from dbsync.archive.ustar import BLOCK, END_BLOCKS, build_header, padding
 from dbsync.errors import ArchiveError
 
 MAGIC = b"dbsync-archive-trailer 1\n"
@@ -70,6 +71,32 @@ def parse_trailer(block: bytes | bytearray) -> Trailer:
         if build_trailer(trailer) == block:
             return trailer
     raise ArchiveError("E_TRAILER_INVALID", "the trailer is damaged")
+
+
+def read_trailer(tail: bytes, size: int, mtime: int) -> Trailer:
+    """Read the trailer of a file of `size` bytes that ends with `tail`.
+
+    `mtime` is what the head's tar header carries. Raises E_TRUNCATED, E_INCOMPLETE,
+    E_TRAILING_DATA or E_TRAILER_INVALID, whichever says best what became of the file.
+    """
+    end = tail[-TAIL_BYTES:]
+    header = build_header(names.TRAILER, BLOCK, mtime)
+    if len(end) != TAIL_BYTES or not end.startswith(header) or not end.endswith(END_BLOCKS):
+        raise refuse_tail(tail)
+    trailer = parse_trailer(end[BLOCK : 2 * BLOCK])
+    if trailer.archive_size < size:
+        raise ArchiveError(
+            "E_TRAILING_DATA",
+            f"the file has {size} bytes, the archive at its end {trailer.archive_size}",
+        )
+    if trailer.archive_size > size:
+        raise ArchiveError(
+            "E_TRUNCATED", f"the file has {size} of the archive's {trailer.archive_size} bytes"
+        )
+    after = trailer.manifest_offset + trailer.manifest_size + padding(trailer.manifest_size)
+    if trailer.manifest_offset < 2 * BLOCK or after + TAIL_BYTES != size:
+        raise ArchiveError("E_TRAILER_INVALID", "the trailer points to no manifest")
+    return trailer
 
 
 def check_trailer(trailer: Trailer, expected: Trailer) -> None:

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
-from dbsync.archive import Archive, open_archive, open_stream
-from dbsync.errors import StorageError
-from dbsync.storage.base import ObjectWriter, Storage
+from dbsync.archive import Archive, Identities, open_archive, open_stream
+from dbsync.pipeline.listing import newest
+from dbsync.storage.base import ObjectWriter
 from dbsync.storage.local import LocalStorage
-from dbsync.storage.location import Location, archive_name, newest, open_location
+from dbsync.storage.location import Location, open_location
+from dbsync.storage.naming import archive_name
 from dbsync.storage.options import StorageOptions
+from dbsync.storage.ranges import read_range
 
 ArchiveLocation = str | BinaryIO
 
@@ -27,54 +29,57 @@ def reading(
     *,
     database: str | None = None,
     storage_options: StorageOptions | None = None,
+    identities: Identities | None = None,
 ) -> Generator[Archive]:
-    """Open an archive; the context keeps its stream open.
+    """Open an archive, an encrypted one with `identities`; the context keeps its stream open.
 
     A path or URL is read at random, ``-`` and file objects as a stream. A location that ends in
     ``/`` means the newest complete archive there, of `database` where that is given.
     """
     if not isinstance(archive, str):
-        yield open_stream(archive)
+        yield open_stream(archive, identities=identities)
         return
+    archive = resolve(archive, database=database, storage_options=storage_options)
     location = open_location(archive, storage_options)
-    if location.is_folder:
-        location = newest(location, database)
     if location.sequential:
         with location.storage.open(location.key) as stream:
-            yield open_stream(stream)
+            yield open_stream(stream, identities=identities)
         return
-    with random_access(location) as opened:
+    with random_access(location, identities=identities) as opened:
         yield opened
 
 
+def resolve(
+    archive: str,
+    *,
+    database: str | None = None,
+    likely: str | None = None,
+    storage_options: StorageOptions | None = None,
+) -> str:
+    """Name the archive that a location means: of a folder the newest complete one.
+
+    Of several databases that of `database`, or of `likely` if there are archives of it; see
+    `dbsync.pipeline.listing.newest`.
+    """
+    location = open_location(archive, storage_options)
+    if not location.is_folder:
+        return archive
+    return location.join(newest(location, database=database, likely=likely)).display
+
+
 @contextmanager
-def random_access(location: Location) -> Generator[Archive]:
+def random_access(
+    location: Location, *, identities: Identities | None = None
+) -> Generator[Archive]:
     """Open an archive for ranged reads, all of them from the version that was there at first."""
     info = location.storage.stat(location.key)
 
     def read_at(offset: int, length: int) -> bytes:
-        return _read_range(location.storage, location.key, offset, length, info.version)
+        return read_range(location.storage, location.key, offset, length, info.version)
 
-    opened = open_archive(read_at, info.size)
+    opened = open_archive(read_at, info.size, identities=identities)
     opened.remote = not isinstance(location.storage, LocalStorage)
     yield opened
-
-
-def _read_range(storage: Storage, key: str, offset: int, length: int, version: str) -> bytes:
-    with storage.open(key, offset=offset, length=length, version=version) as stream:
-        parts: list[bytes] = []
-        left = length
-        while left:
-            part = stream.read(left)
-            if not part:
-                raise StorageError(
-                    f"{key}: the store returned {length - left} of {length} bytes at {offset}",
-                    hint="try again; if it stays, the object is damaged",
-                    retryable=True,
-                )
-            parts.append(part)
-            left -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def describe(archive: ArchiveLocation) -> str:

@@ -97,9 +97,13 @@ def decide(
 
 def span(time: timedelta) -> str:
     """Write a time span of retention: ``30 days``, ``1 day 12 hours``."""
-    hours = round(time.total_seconds() / 3600)
-    parts = ((hours // 24, "day"), (hours % 24, "hour"))
-    return " ".join(f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in parts if n) or "0 hours"
+    left = round(time.total_seconds())
+    words: list[str] = []
+    for unit, seconds in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        number, left = divmod(left, seconds)
+        if number:
+            words.append(f"{number} {unit}{'' if number == 1 else 's'}")
+    return " ".join(words) or "0 seconds"
 
 
 def _decide_one(

@@ -1,22 +1,19 @@
 """What a user writes to say where an archive is: paths, URLs, folders and pipes.
 
-What lives here: turning that text into a store and a key, and the names of archives in a folder.
-Must not know: what is in an archive.
+What lives here: turning that text into a store and a key. Must not know: what is in an archive.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from dbsync.errors import StorageError, UsageError
+from dbsync.errors import UsageError
 from dbsync.storage.base import Storage, check_key
 from dbsync.storage.local import LocalStorage, is_stream
 from dbsync.storage.options import StorageOptions
@@ -25,9 +22,6 @@ from dbsync.storage.stdio import PipeStorage
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DATABASES = {"postgresql", "postgres", "mysql", "mariadb", "sqlite", "td"}
 _STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
-
-_NAME = re.compile(r"(?P<database>.+)-(?P<time>\d{8}T\d{6}Z)\.dbsync\.tar")
-_TIME = "%Y%m%dT%H%M%SZ"
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,40 +75,14 @@ def stream_location(stream: BinaryIO) -> Location:
     return Location(storage=PipeStorage(stream), key="-", display="stream", sequential=True)
 
 
-def archive_name(database: str, now: datetime) -> str:
-    """Name a new archive of `database` made at `now` (with a time zone).
+def open_folder(text: str, options: StorageOptions | None = None) -> Location:
+    """Find the folder that `text` means, with or without ``/`` at its end; nothing is read.
 
-    Letters, digits, dots, underscores and hyphens of the database's name are kept; where anything
-    else had to be replaced, a digest keeps two databases from sharing names.
+    Raises `UsageError` as `open_location` does, and for pipes, which hold no names.
     """
-    return f"{_safe(database)}-{now.astimezone(UTC):{_TIME}}.dbsync.tar"
-
-
-def newest(location: Location, database: str | None = None) -> Location:
-    """Return the newest complete archive in a folder, by the time in its name.
-
-    Only names made by `archive_name` count, of `database` if given. The time of the file is not
-    looked at: copying a folder changes it. Raises `StorageError` when there is none.
-    """
-    prefix = "" if database is None else f"{_safe(database)}-"
-    best: tuple[datetime, str] | None = None
-    for info in location.storage.list(prefix, recursive=False):
-        match = _NAME.fullmatch(info.key)
-        if match is None or (prefix and match["database"] + "-" != prefix):
-            continue
-        try:
-            made = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        best = max(best or (made, info.key), (made, info.key))
-    if best is None:
-        of_what = "" if database is None else f" of the database {database}"
-        raise StorageError(
-            f"there is no archive{of_what} in {location.display}",
-            hint="archives are found by names such as shop-20250131T020000Z.dbsync.tar; "
-            "name the file if yours is called otherwise",
-        )
-    return location.join(best[1])
+    if text in _STANDARD_STREAMS:
+        raise UsageError("a pipe holds no list of archives", hint="name a folder, such as backups/")
+    return open_location(text if text.endswith("/") else f"{text}/", options)
 
 
 def _path_of_url(text: str, scheme: str) -> str:
@@ -174,11 +142,3 @@ def _drive(text: str, options: StorageOptions) -> Location:
 
 
 _REMOTE: dict[str, Callable[[str, StorageOptions], Location]] = {"s3": _s3, "gdrive": _drive}
-
-
-def _safe(database: str) -> str:
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", database).lstrip(".-")[:100]
-    if safe == database and safe:
-        return safe
-    digest = hashlib.sha256(database.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{safe or 'database'}.{digest}"

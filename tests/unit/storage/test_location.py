@@ -1,30 +1,18 @@
-"""What users write for a place, and how archives in a folder are named and found."""
+"""What users write for a place of an archive."""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from dbsync.errors import StorageError, UsageError
+from dbsync.errors import UsageError
 from dbsync.storage.local import LocalStorage
-from dbsync.storage.location import Location, archive_name, newest, open_location, stream_location
-from dbsync.storage.memory import MemoryStorage
+from dbsync.storage.location import open_folder, open_location, stream_location
 from dbsync.storage.options import StorageOptions
 from dbsync.storage.s3 import S3Storage
 from dbsync.storage.stdio import PipeStorage
-
-NOON = datetime(2025, 1, 31, 12, 0, 0, tzinfo=UTC)
-
-
-def folder_with(*names: str) -> Location:
-    store = MemoryStorage()
-    for name in names:
-        with store.put_stream(name):
-            pass
-    return Location(storage=store, key="", display="backups/", is_folder=True)
 
 
 @pytest.mark.parametrize(
@@ -146,69 +134,19 @@ def test_refused_locations(text: str, words: str) -> None:
     assert "secret" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_archive_names() -> None:
-    """The name is the database, the time in UTC and the suffix."""
-    assert archive_name("shop", NOON) == "shop-20250131T120000Z.dbsync.tar"
-    east = NOON.astimezone(timezone(timedelta(hours=9)))
-    assert archive_name("shop-2.x_y", east) == "shop-2.x_y-20250131T120000Z.dbsync.tar"
+@pytest.mark.parametrize(
+    ("text", "root"), [("a/b", "a/b"), ("a/b/", "a/b"), (".", "."), ("/", "/")]
+)
+def test_a_folder_needs_no_slash_where_only_a_folder_can_be_meant(text: str, root: str) -> None:
+    """A place that is listed or pruned is a folder, however it is written."""
+    location = open_folder(text)
+    assert location.is_folder
+    assert isinstance(location.storage, LocalStorage)
+    assert location.storage.root == Path(root)
+    assert location.join("x").display.endswith("/x")
 
 
-def test_archive_names_are_safe_and_distinct() -> None:
-    """No name of a database can make a path, an option or the archive of another database."""
-    databases = ["a/b", "a b", "a_b", "../x", "-rf", ".hidden", "", "日本", "é", "x" * 300, "a\n"]
-    names = [archive_name(database, NOON) for database in databases]
-    assert len(set(names)) == len(names)
-    for name in names:
-        assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-        assert name[0] not in ".-"
-        assert len(name) < 200
-
-
-def test_the_newest_is_chosen_by_the_time_in_the_name() -> None:
-    """The time of writing does not matter, and neither do other files."""
-    folder = folder_with(
-        "shop-20250131T120000Z.dbsync.tar",
-        "shop-20250101T120000Z.dbsync.tar",
-        "shop-20991301T000000Z.dbsync.tar",
-        "shop-20990101T000000Z.dbsync.tar.part",
-        "shop-latest.dbsync.tar",
-        "shop-2099.dbsync.tar",
-        "old/shop-20990101T000000Z.dbsync.tar",
-        "-20990101T000000Z.dbsync.tar",
-    )
-    found = newest(folder)
-    assert found.key == "shop-20250131T120000Z.dbsync.tar"
-    assert found.display == "backups/shop-20250131T120000Z.dbsync.tar"
-    assert found.storage is folder.storage
-
-
-def test_the_newest_of_one_database() -> None:
-    """A database whose name begins like another's is told apart from it."""
-    folder = folder_with(
-        archive_name("sales", NOON),
-        archive_name("sales-2024", NOON + timedelta(days=1)),
-        archive_name("sa/les", NOON + timedelta(days=2)),
-    )
-    assert newest(folder).key == archive_name("sa/les", NOON + timedelta(days=2))
-    assert newest(folder, "sales").key == archive_name("sales", NOON)
-    assert newest(folder, "sa/les").key == archive_name("sa/les", NOON + timedelta(days=2))
-
-
-def test_no_archive_in_the_folder() -> None:
-    """An empty folder, or one without the database, is a storage error that names both."""
-    with pytest.raises(StorageError, match="no archive in backups/"):
-        newest(folder_with("readme"))
-    with pytest.raises(StorageError, match="of the database shop in backups/"):
-        newest(folder_with(archive_name("other", NOON)), "shop")
-
-
-def test_the_newest_file_on_disk_is_a_complete_one(tmp_path: Path) -> None:
-    """An archive that is still being written is not found, and subfolders are not searched."""
-    location = open_location(f"{tmp_path}/")
-    done = location.join(archive_name("shop", NOON))
-    with done.storage.put_stream(done.key) as writer:
-        writer.write(b"x")
-    running = archive_name("shop", NOON + timedelta(days=1))
-    with location.storage.put_stream(running):
-        assert newest(location).key == done.key
-    assert newest(location).key == running
+def test_a_pipe_is_no_folder() -> None:
+    """There is nothing to list in a pipe."""
+    with pytest.raises(UsageError, match="a pipe holds no list"):
+        open_folder("-")
