@@ -51,6 +51,11 @@ class ChunkRef:
     held: Content | None = None
     """What `fetched` has read."""
 
+    @property
+    def rows_known(self) -> int | None:
+        """Rows that `batches` will give, where that is known."""
+        return self.rows
+
     def load(self) -> pa.Buffer:
         """Return the chunk's bytes: digest and row count are right, pages not yet looked at.
 

@@ -269,7 +269,7 @@ class _Rows:
     def _resume(self, chunk: ChunkRef, name: Name) -> None:
         with self._lock:
             self._resumed += 1
-        self._finish_chunk(chunk, name, chunk.rows or 0, resumed=True)
+        self._finish_chunk(chunk, name, chunk.rows_known or 0, resumed=True)
 
     def _load(self, chunk: ChunkRef, writers: _Writers) -> None:
         plan = self._tables[chunk.table_index]
