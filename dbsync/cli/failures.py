@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BUG = 1
 USAGE = 2
 SOURCE = 3
+UNHEALTHY = 3
+"""Of ``health``: what was looked at is not as it should be, as with ``check``."""
 STORAGE = 5
 REFUSED = 7
 """Also the exit code of ``verify --against`` and ``--verify`` where the data differ."""
@@ -32,7 +34,7 @@ EXIT_CODES = """\
 0    done
 1    a bug in dbsync
 2    usage or configuration
-3    the source failed; or check found something that is not ok
+3    the source failed; or check or health found something that is not ok
 4    the target failed
 5    the storage failed
 6    the archive is not valid

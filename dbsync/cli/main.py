@@ -18,10 +18,12 @@ from dbsync.cli.clone import clone
 from dbsync.cli.export import export
 from dbsync.cli.extract import extract
 from dbsync.cli.failures import EXIT_CODES, exit_code, report, settle_stdout
+from dbsync.cli.health import health
 from dbsync.cli.import_ import import_
 from dbsync.cli.inspect import inspect
 from dbsync.cli.output import Output, wrap_streams
 from dbsync.cli.redaction import Redactor
+from dbsync.cli.schedule import schedule
 from dbsync.cli.signals import interruptible
 from dbsync.cli.verify import verify
 from dbsync.config.environment import TRUE
@@ -49,7 +51,7 @@ def cli() -> None:
     """
 
 
-for _command in (export, import_, clone, inspect, verify, extract, check):
+for _command in (export, import_, clone, inspect, verify, extract, check, schedule, health):
     cli.add_command(_command)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dbsync.cli.output import Output
 
 _STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
-_URL_OPTIONS = ("url", "source", "target", "against")
+_URL_OPTIONS = ("url", "source", "target", "against", "rehearse_url")
 
 
 def begin(ctx: click.Context) -> tuple[Given, Output]:
@@ -60,6 +60,8 @@ def _learn_secrets(chosen: Given, output: Output) -> None:
         url = chosen.text(name)
         if url is not None:
             output.redactor.learn_url(url)
+    # All of a webhook's URL is one: many services put a token into its path.
+    output.redactor.learn(chosen.text("webhook") or "")
 
 
 def _warn_of_misspelt(ctx: click.Context, output: Output) -> None:

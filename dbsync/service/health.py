@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from dbsync.service.state import Failure, State
+from dbsync.config import HealthSettings, redact
+from dbsync.service.state import Failure, State, read_state
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,26 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True):
 
     archive: str
     time: datetime
+
+
+def look(settings: HealthSettings, now: datetime) -> Health:
+    """Judge by the place that `settings` name.
+
+    Raises `UsageError` for a file of something else, and `StorageError` where the place cannot be
+    looked at.
+    """
+    if settings.state is None:
+        return _of_location(settings, now)
+    state = read_state(settings.state)
+    if state is None:
+        return Health(
+            healthy=False,
+            reason=f"there is no state file {settings.state}: the service has not begun",
+            location="",
+            max_age_s=settings.max_age.total_seconds(),
+            rehearsed=settings.rehearsed,
+        )
+    return of_state(state, max_age=settings.max_age, rehearsed=settings.rehearsed, now=now)
 
 
 def of_state(state: State, *, max_age: timedelta, rehearsed: bool, now: datetime) -> Health:
@@ -68,6 +89,20 @@ def of_state(state: State, *, max_age: timedelta, rehearsed: bool, now: datetime
         rehearsed=rehearsed,
         now=now,
         last_failure=failure,
+    )
+
+
+def _of_location(settings: HealthSettings, now: datetime) -> Health:
+    from dbsync import api
+
+    location = settings.archive or ""
+    info = api.inspect(archive=location, storage_options=settings.storage_options)
+    return judge(
+        Newest(archive=info.archive, time=datetime.fromisoformat(info.started)),
+        redact(location),
+        max_age=settings.max_age,
+        rehearsed=settings.rehearsed,
+        now=now,
     )
 
 
