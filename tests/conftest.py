@@ -16,9 +16,26 @@ from tests.servers import MariaServer, PostgresServer, install
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.mariadb import BINLOG
 from tests.servers.process import temporary_folder
+from tests.servers.s3 import S3Server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEST_TIMEOUT_S = 300
+
+
+def pytest_configure() -> None:
+    """Let commands be interrupted, whatever the shell that began the run makes them ignore.
+
+    What runs in the background without job control, or under nohup, inherits signals that are
+    ignored, and so would every process that a test starts.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGHUP, signal.SIG_DFL),
+            (signal.SIGTERM, signal.SIG_DFL),
+        ):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +61,16 @@ def _serve(major: int) -> Iterator[PostgresServer]:
     server = PostgresServer(major).start()
     try:
         yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A private S3 server, one for each worker of the test run; tests make their own buckets."""
+    server = S3Server()
+    try:
+        yield server.start()
     finally:
         server.stop()
 
