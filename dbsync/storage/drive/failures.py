@@ -119,7 +119,7 @@ def _explain(error: DriveAnswerError, account: Account) -> tuple[str, str]:
         )
     if error.status == 403 and reason not in _RATE_LIMITS:
         return (
-            f"{who} has no right to{shown}",
+            f"{who} has no right to do so{shown}",
             f"give {who} the role of an editor on the folder, or of a content manager in the "
             "shared drive",
         )

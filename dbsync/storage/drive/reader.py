@@ -49,9 +49,12 @@ class PinnedFile(msgspec.Struct, frozen=True):
         """Fetch the bytes from `start` to `end` of this version, of the present or an old one."""
         try:
             return self.read_current(start, end)
-        except ChangedError:
+        except ChangedError as changed:
             request = self.client.revisions.get_media(fileId=self.id, revisionId=self.revision)
-            old = self._fetch(request, start, end)
+            try:
+                old = self._fetch(request, start, end)
+            except StorageError as error:
+                raise changed from error
             if old is None:
                 raise
             return old

@@ -73,7 +73,7 @@ class UploadWriter:
         if self._sending is not None:
             self._session.cancel()
         self._sender.shutdown(wait=True)
-        self._held.clear()
+        self._held = bytearray()
 
     def _send_piece(self) -> None:
         self.drain()

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 SCOPE = "https://www.googleapis.com/auth/drive"
+# What the client signs, wherever the request goes.
+_AUDIENCE = "https://oauth2.googleapis.com/token"
 
 
 class Accounts:
@@ -105,7 +107,7 @@ class Accounts:
         try:
             claims = jwt.decode(assertion, verify=False)
             public = self._public[claims["iss"]]
-            jwt.decode(assertion, certs=public, audience=self._uri)
+            jwt.decode(assertion, certs=public, audience=_AUDIENCE)
         except (KeyError, ValueError):
             return None
         return claims["iss"] if claims.get("scope") == SCOPE else None
