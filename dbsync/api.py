@@ -68,6 +68,7 @@ def export_database(
     overwrite_archive: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    encrypt_to: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ExportResult:
@@ -79,9 +80,10 @@ def export_database(
     `where` applies to every selected table. `chunk_bytes` counts Arrow memory; peak memory is about
     twice (`jobs` + 1) chunks. Nothing is visible under the archive's name unless it is complete;
     an existing archive raises `ConflictError` unless `overwrite_archive`. `strict` refuses with
-    `LossError` before the archive is begun when something cannot be carried.
+    `LossError` before the archive is begun when something cannot be carried. `encrypt_to` names
+    age public keys (``age1...``), or files of them (``@FILE``); the archive is then encrypted.
     """
-    from dbsync.pipeline import exporter
+    from dbsync.pipeline import exporter, keys
 
     options = exporter.ExportOptions(
         selection=_selection(tables, (*exclude_tables, LEDGER), columns, where),
@@ -90,6 +92,7 @@ def export_database(
         compression_level=compression_level,
         jobs=_jobs(jobs),
         strict=strict,
+        encryption=keys.read_recipients(encrypt_to),
     )
     with (
         closing(open_source(url, schema=schema, jobs=options.jobs)) as source,
@@ -128,6 +131,7 @@ def import_archive(
     jobs: int | None = None,
     verify: bool = False,
     dry_run: bool = False,
+    identities: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ImportResult:
@@ -142,13 +146,16 @@ def import_archive(
     succeeds only if the archive was complete. With `verify` the database is read when all is done
     and compared with what was loaded: differences are in `ImportResult.verified`, not raised. Rows
     that a table held before could not be told apart, so `UsageError` is raised for such a table
-    before anything is written.
+    before anything is written. `identities` names files of age secret keys, for an encrypted
+    archive.
     """
-    from dbsync.pipeline import importer
+    from dbsync.pipeline import importer, keys
     from dbsync.pipeline.comparing.loaded import LoadVerification
 
     with (
-        access.reading(archive, storage_options=storage_options) as opened,
+        access.reading(
+            archive, storage_options=storage_options, identities=keys.read_identities(identities)
+        ) as opened,
         closing(open_target(url, schema=schema, jobs=_jobs(jobs))) as target,
     ):
         watch = LoadVerification.of_archive(opened) if verify else None
@@ -201,17 +208,19 @@ def clone(
     jobs: int | None = None,
     verify: bool = False,
     dry_run: bool = False,
+    encrypt_to: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> CloneResult:
     """Copy a database into another one: an export and an import joined by a pipe.
 
     Takes the options of both. `keep` also writes the archive to a place of its own, published only
-    if both halves succeed. `schema` applies to the side, or sides, that have schemas. With `verify`
+    if both halves succeed, and encrypted if `encrypt_to` says so. `schema` applies to the side, or
+    sides, that have schemas. With `verify`
     the target is read when all is done and compared with what the source's snapshot gave, as in
     `import_archive`; the outcome is in `CloneResult.verified`.
     """
-    from dbsync.pipeline import cloner, exporter, importer
+    from dbsync.pipeline import cloner, exporter, importer, keys
     from dbsync.pipeline.comparing.loaded import LoadVerification, refuse_mixed
 
     if compression_level is None:
@@ -222,6 +231,7 @@ def clone(
         chunk_bytes=chunk_bytes,
         compression_level=compression_level,
         jobs=_jobs(jobs),
+        encryption=keys.read_recipients(encrypt_to) if keep is not None else None,
     )
     landing = ImportOptions(
         import_id="",
@@ -267,9 +277,16 @@ def clone(
         with kept as kept_out:
 
             def exporting(stream: BinaryIO) -> ExportResult:
-                write = cloner.Tee(stream, kept_out).write
-                seen = watch.add if watch is not None else None
-                return exporter.export_snapshot(snapshot, write, options, ignore, seen=seen)
+                encrypted = kept_out if options.encryption is not None else None
+                write = cloner.Tee(stream, None if encrypted else kept_out).write
+                return exporter.export_snapshot(
+                    snapshot,
+                    write,
+                    options,
+                    ignore,
+                    seen=watch.add if watch is not None else None,
+                    encrypted_copy=encrypted.write if encrypted is not None else None,
+                )
 
             def importing(stream: BinaryIO) -> ImportResult:
                 with access.reading(stream) as opened:
@@ -296,12 +313,17 @@ def clone(
 
 
 def inspect(
-    archive: str | BinaryIO, *, storage_options: StorageOptions | None = None
+    archive: str | BinaryIO,
+    *,
+    identities: Sequence[str] = (),
+    storage_options: StorageOptions | None = None,
 ) -> ArchiveInfo:
     """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe)."""
-    from dbsync.pipeline import inspector
+    from dbsync.pipeline import inspector, keys
 
-    with access.reading(archive, storage_options=storage_options) as opened:
+    with access.reading(
+        archive, storage_options=storage_options, identities=keys.read_identities(identities)
+    ) as opened:
         return inspector.describe_archive(opened, access.describe(archive))
 
 
@@ -312,6 +334,7 @@ def verify(
     tables: Sequence[str] = (),
     schema: str | None = None,
     jobs: int | None = None,
+    identities: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> VerifyResult:
@@ -322,10 +345,12 @@ def verify(
     returned, not raised, each narrowed to the ranges of the key in which it lies. Memory is
     bounded whatever the tables' size.
     """
-    from dbsync.pipeline import verifier
+    from dbsync.pipeline import keys, verifier
 
     place, workers = access.describe(archive), _jobs(jobs)
-    with access.reading(archive, storage_options=storage_options) as opened:
+    with access.reading(
+        archive, storage_options=storage_options, identities=keys.read_identities(identities)
+    ) as opened:
         if against is None:
             return verifier.verify_members(opened, place, jobs=workers, on_event=on_event)
         with closing(open_source(against, schema=schema, jobs=workers)) as source:
@@ -346,16 +371,37 @@ def extract(
     *,
     tables: Sequence[str] = (),
     exclude_tables: Sequence[str] = (),
+    identities: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ExtractResult:
     """Write the chunks of an archive as plain Parquet files, one folder for each table."""
-    from dbsync.pipeline import inspector
+    from dbsync.pipeline import inspector, keys
 
-    with access.reading(archive, storage_options=storage_options) as opened:
+    with access.reading(
+        archive, storage_options=storage_options, identities=keys.read_identities(identities)
+    ) as opened:
         return inspector.extract_parquet(
             opened, directory, _selection(tables, exclude_tables, None, None), on_event
         )
+
+
+def generate_key(path: str) -> str:
+    """Make a key pair for encrypted archives; returns the public key, for `encrypt_to`.
+
+    The secret key goes into a new file that only its owner may read, for `identities`. Raises
+    `ConflictError` where the file exists.
+    """
+    from dbsync.pipeline import keys
+
+    return keys.write_identity(path)
+
+
+def readable_by_others(path: str) -> bool:
+    """Say whether others than its owner may read a file, such as one with a secret key."""
+    from dbsync.pipeline import keys
+
+    return keys.readable_by_others(path)
 
 
 def check(url: str, *, schema: str | None = None) -> tuple[CheckItem, ...]:

@@ -23,6 +23,7 @@ from dbsync.config import CloneSettings
 @options.landing_options
 @option("--keep", metavar="ARCHIVE", help="Keep the archive at this place.")
 @options.overwrite_archive_option
+@options.encrypt_option
 @options.storage_options
 @options.encoding_options(level=None)
 @options.jobs_option

@@ -24,6 +24,7 @@ from dbsync.config import ExportSettings
 @options.encoding_options(level=3)
 @options.jobs_option
 @options.overwrite_archive_option
+@options.encrypt_option
 @options.strict_option
 @options.dry_run_option
 @options.progress_option

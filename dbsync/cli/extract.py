@@ -13,6 +13,7 @@ from dbsync.config import ExtractSettings
 
 @click.command(short_help="Write the tables of an archive as Parquet files.")
 @options.archive_argument
+@options.identity_option
 @options.storage_options
 @options.directory_argument
 @options.table_options

@@ -16,6 +16,7 @@ from dbsync.config import ImportSettings
 
 @click.command(name="import", short_help="Bring an archive into a database.")
 @options.archive_argument
+@options.identity_option
 @options.storage_options
 @options.database_options
 @options.table_options

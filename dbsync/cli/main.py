@@ -21,6 +21,7 @@ from dbsync.cli.failures import EXIT_CODES, exit_code, report, settle_stdout
 from dbsync.cli.health import health
 from dbsync.cli.import_ import import_
 from dbsync.cli.inspect import inspect
+from dbsync.cli.keygen import keygen
 from dbsync.cli.output import Output, wrap_streams
 from dbsync.cli.redaction import Redactor
 from dbsync.cli.schedule import schedule
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for _command in (export, import_, clone, inspect, verify, extract, check, schedule, health):
+for _command in (export, import_, clone, inspect, verify, extract, check, keygen, schedule, health):
     cli.add_command(_command)
 
 

@@ -150,6 +150,22 @@ storage_options = combine(
     ),
 )
 
+encrypt_option = option(
+    "--encrypt-to",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Encrypt the archive to an age public key (age1...), or to those in a file (@FILE). May "
+    "be repeated.",
+)
+identity_option = option(
+    "--identity",
+    "identities",
+    multiple=True,
+    secret=True,
+    metavar="FILE",
+    help="A file with an age secret key that opens an encrypted archive. May be repeated.",
+)
+
 overwrite_archive_option = option(
     "--overwrite-archive", is_flag=True, help="Replace an archive that exists."
 )

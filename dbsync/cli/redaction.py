@@ -18,6 +18,7 @@ from dbsync.config import redact, secrets_of
 from dbsync.config.url import MASK
 from dbsync.errors import StorageError
 
+_AGE_KEY = re.compile(r"(?i:age-secret-key-)[0-9A-Za-z-]+")
 _SHORT = 4
 _LONG = 8
 
@@ -54,6 +55,8 @@ class Redactor:
         """Return `text` with every secret masked."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
+        if "-" in text:
+            text = _AGE_KEY.sub(MASK, text)
         # Most lines hold neither of these, and a progress bar writes many of them.
         if "//" in text or "=" in text:
             text = redact(text)

@@ -12,7 +12,7 @@ import click
 
 from dbsync.cli.parameters import Argument, Option, environment, given
 from dbsync.config import Given, Origin
-from dbsync.config.environment import PREFIX
+from dbsync.config.environment import FILE_SUFFIX, PREFIX
 from dbsync.config.url import has_password
 from dbsync.errors import UsageError
 
@@ -33,6 +33,7 @@ def begin(ctx: click.Context) -> tuple[Given, Output]:
     output.debug = chosen.flag("debug")
     _learn_secrets(chosen, output)
     _warn_of_misspelt(ctx, output)
+    _warn_of_open_identities(ctx, chosen, output)
     _explain(chosen, output)
     return chosen, output
 
@@ -67,6 +68,19 @@ def _learn_secrets(chosen: Given, output: Output) -> None:
 def _warn_of_misspelt(ctx: click.Context, output: Output) -> None:
     for variable, meant in environment(ctx).misspelt(all_variables(ctx.find_root().command)):
         output.warn(f"{variable} is set but means nothing to dbsync; did you mean {meant}?")
+
+
+def _warn_of_open_identities(ctx: click.Context, chosen: Given, output: Output) -> None:
+    texts = list(chosen.texts("identities"))
+    if not texts:
+        return
+    from dbsync import api
+
+    file = environment(ctx).find(f"{PREFIX}IDENTITY{FILE_SUFFIX}")
+    named = file is not None and chosen.label("identities") == file.variable
+    for path in [file.value] if file is not None and named else texts:
+        if api.readable_by_others(path):
+            output.warn(f"others may read the identity file {path}: chmod 600 makes it yours alone")
 
 
 def all_variables(root: click.Command) -> set[str]:

@@ -16,6 +16,7 @@ from dbsync.config.settings import (
     ExtractSettings,
     ImportSettings,
     InspectSettings,
+    KeygenSettings,
     VerifySettings,
 )
 from dbsync.config.url import build_url, redact, same_database, secrets_of
@@ -31,6 +32,7 @@ __all__ = [
     "HealthSettings",
     "ImportSettings",
     "InspectSettings",
+    "KeygenSettings",
     "Origin",
     "ScheduleSettings",
     "VerifySettings",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+from dbsync.config.environment import Origin
 from dbsync.config.given import Given, resolve_existing, resolve_on_conflict, resolve_url
 from dbsync.config.text import parse_columns, parse_names, parse_size, parse_where
 from dbsync.config.url import redact, same_database
@@ -74,6 +75,7 @@ class ExportSettings(_Chosen):
     overwrite_archive: bool
     strict: bool
     dry_run: bool
+    encrypt_to: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
@@ -91,6 +93,7 @@ class ExportSettings(_Chosen):
             overwrite_archive=given.flag("overwrite_archive"),
             strict=given.flag("strict"),
             dry_run=given.flag("dry_run"),
+            encrypt_to=given.texts("encrypt_to"),
             storage_options=storage_options(given),
         )
 
@@ -106,6 +109,7 @@ class ImportSettings(_Selected, _Landing):
     resume: bool
     jobs: int | None
     dry_run: bool
+    identities: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
@@ -121,6 +125,7 @@ class ImportSettings(_Selected, _Landing):
             resume=given.flag("resume"),
             jobs=given.number("jobs"),
             dry_run=given.flag("dry_run"),
+            identities=_identities(given),
             storage_options=storage_options(given),
         )
 
@@ -139,6 +144,7 @@ class CloneSettings(_Chosen, _Landing):
     compression_level: int | None
     jobs: int | None
     dry_run: bool
+    encrypt_to: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
@@ -155,6 +161,11 @@ class CloneSettings(_Chosen, _Landing):
                 "--keep needs a place, not a pipe",
                 hint="to write the archive into a pipe, use dbsync export",
             )
+        if keep is None and given.origin("encrypt_to") is Origin.FLAG:
+            raise UsageError(
+                f"{given.label('encrypt_to')} encrypts the archive that --keep keeps",
+                hint="give --keep ARCHIVE too, or leave it out",
+            )
         return cls(
             **_chosen(given),
             **_landing(given),
@@ -168,6 +179,7 @@ class CloneSettings(_Chosen, _Landing):
             compression_level=given.number("compression_level"),
             jobs=given.number("jobs"),
             dry_run=given.flag("dry_run"),
+            encrypt_to=given.texts("encrypt_to"),
             storage_options=storage_options(given),
         )
 
@@ -177,12 +189,17 @@ class InspectSettings(_Settings):
     """Arguments of `dbsync.inspect`."""
 
     archive: str
+    identities: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
     def of(cls, given: Given) -> InspectSettings:
         """Resolve what was given; raises `UsageError`."""
-        return cls(archive=_archive(given), storage_options=storage_options(given))
+        return cls(
+            archive=_archive(given),
+            identities=_identities(given),
+            storage_options=storage_options(given),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -194,6 +211,7 @@ class VerifySettings(_Settings):
     tables: tuple[str, ...]
     schema: str | None
     jobs: int | None
+    identities: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
@@ -205,6 +223,7 @@ class VerifySettings(_Settings):
             tables=parse_names(given.texts("tables"), given.label("tables")),
             schema=given.text("schema"),
             jobs=given.number("jobs"),
+            identities=_identities(given),
             storage_options=storage_options(given),
         )
 
@@ -215,6 +234,7 @@ class ExtractSettings(_Selected):
 
     archive: str
     directory: str
+    identities: tuple[str, ...]
     storage_options: StorageOptions
 
     @classmethod
@@ -226,7 +246,24 @@ class ExtractSettings(_Selected):
             directory=_required(
                 given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
             ),
+            identities=_identities(given),
             storage_options=storage_options(given),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KeygenSettings(_Settings):
+    """Arguments of `dbsync.api.generate_key`."""
+
+    path: str
+
+    @classmethod
+    def of(cls, given: Given) -> KeygenSettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(
+            path=_required(
+                given, "key_file", "where the secret key goes: name a file, or set DBSYNC_KEY_FILE"
+            )
         )
 
 
@@ -320,6 +357,17 @@ def _landing(given: Given) -> dict[str, Any]:
         "single_transaction": given.flag("single_transaction"),
         "verify": given.flag("verify"),
     }
+
+
+def _identities(given: Given) -> tuple[str, ...]:
+    texts = given.texts("identities")
+    visible = given.origin("identities") is Origin.FLAG
+    if visible and any(text.strip().upper().startswith("AGE-SECRET-KEY-") for text in texts):
+        raise UsageError(
+            "--identity names a file, not a secret key: others can see it in the list of processes",
+            hint="write the key into a file that only you may read, or set DBSYNC_IDENTITY",
+        )
+    return texts
 
 
 def _chunk_bytes(given: Given) -> int:

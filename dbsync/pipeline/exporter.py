@@ -6,6 +6,7 @@ What lives here: the order of work of an export. Must not know: SQL, files, Parq
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dbsync.archive import ArchiveWriter, encode_chunk
+from dbsync.archive import ArchiveWriter, Recipients, encode_chunk
 from dbsync.connectors.base import Partition, Snapshot, foreign_key_groups
 from dbsync.errors import LossError
 from dbsync.model.schema import Database, Loss, Name, Table
@@ -39,6 +40,7 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     compression_level: int = 3
     jobs: int = 2
     strict: bool = False
+    encryption: Recipients | None = None
 
 
 def refuse_losses(losses: tuple[Loss, ...], *, strict: bool, what: str) -> None:
@@ -83,16 +85,22 @@ def export_snapshot(
     on_event: OnEvent,
     *,
     seen: Seen | None = None,
+    encrypted_copy: Write | None = None,
 ) -> ExportResult:
     """Write everything that `snapshot` shows through `write`, as one archive.
 
     Memory is bounded by about twice (jobs + 1) chunks. Tables that others refer to come first, so
     that a reader of a pipe can insert rows as they arrive. Raises what the source, the archive
     and `write` raise; what has been written is then no archive, and the caller drops it.
-    `seen` is shown the rows of each chunk, from several threads.
+    `seen` is shown the rows of each chunk, from several threads. With `encrypted_copy` the archive
+    that goes through `write` is not encrypted, whatever the options say, and the same content goes
+    through `encrypted_copy` as a second archive, which is.
     """
     started = monotonic()
-    export = _Export(snapshot, write, options, on_event, seen)
+    targets = [(write, options.encryption)]
+    if encrypted_copy is not None:
+        targets = [(write, None), (encrypted_copy, options.encryption)]
+    export = _Export(snapshot, targets, options, on_event, seen)
     for group in foreign_key_groups(snapshot.database.tables):
         export.run(group)
     return export.finish(started)
@@ -130,7 +138,7 @@ class _Export:
     def __init__(
         self,
         snapshot: Snapshot,
-        write: Write,
+        targets: list[tuple[Write, Recipients | None]],
         options: ExportOptions,
         on_event: OnEvent,
         seen: Seen | None,
@@ -144,12 +152,18 @@ class _Export:
         self._bytes: Counter[Name] = Counter()
         self._chunks: Counter[Name] = Counter()
         self._open: Counter[Name] = Counter()
-        self._writer = ArchiveWriter(
-            write,
-            database=snapshot.database,
-            consistency=snapshot.consistency,
-            include_schema=options.include_schema,
-        )
+        self._archive_id = str(uuid.uuid4())
+        self._writers = [
+            ArchiveWriter(
+                write,
+                database=snapshot.database,
+                consistency=snapshot.consistency,
+                include_schema=options.include_schema,
+                archive_id=self._archive_id,
+                encryption=encryption,
+            )
+            for write, encryption in targets
+        ]
         self._executor = ThreadExecutor(options.jobs)
 
     def run(self, group: list[Name]) -> None:
@@ -209,7 +223,8 @@ class _Export:
         encoded = encode_chunk(
             task.table, batches, compression_level=self._options.compression_level
         )
-        entry = self._writer.add_chunk(task.index, encoded)
+        # The last one is the archive that stays.
+        entry = [writer.add_chunk(task.index, encoded) for writer in self._writers][-1]
         name = task.table.name
         with self._lock:
             self._rows[name] += encoded.rows
@@ -231,7 +246,8 @@ class _Export:
 
     def finish(self, started: float) -> ExportResult:
         """Write catalog, sums, manifest and trailer; only now are the bytes an archive."""
-        self._writer.finish()
+        for writer in self._writers:
+            writer.finish()
         tables = tuple(
             TableResult(
                 table=t.name,
@@ -246,7 +262,7 @@ class _Export:
         self._on_event(Finished(rows=rows, bytes=size, seconds=seconds))
         return ExportResult(
             archive=None,
-            archive_id=self._writer.archive_id,
+            archive_id=self._archive_id,
             tables=tables,
             consistency=self._snapshot.consistency,
             losses=self._database.losses,

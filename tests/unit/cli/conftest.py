@@ -118,6 +118,7 @@ RESULTS: dict[str, object] = {
     "verify": VERIFIED,
     "extract": EXTRACTED,
     "check": CHECKED,
+    "generate_key": "age1public",
 }
 
 COMMANDS: dict[str, list[str]] = {
@@ -128,6 +129,7 @@ COMMANDS: dict[str, list[str]] = {
     "verify": ["verify", "a"],
     "extract": ["extract", "a", "d"],
     "check": ["check", "--url", "sqlite:///x"],
+    "generate_key": ["keygen", "k"],
 }
 """The shortest complete command line for each library function."""
 

@@ -59,6 +59,9 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
     "chunk_bytes": ("1MiB", "chunk_bytes", 1 << 20),
     "compression_level": ("7", "compression_level", 7),
     "overwrite_archive": ("1", "overwrite_archive", True),
+    "encrypt_to": ("age1x\n@team", "encrypt_to", ("age1x", "@team")),
+    "identities": ("key\nother", "identities", ("key", "other")),
+    "key_file": ("f", "path", "f"),
     **{
         option: (text, "storage_options", StorageOptions(**{option: value}))
         for option, text, value in [
@@ -103,7 +106,7 @@ def test_secrets_have_files() -> None:
     secret = {param.name for _, param in _OPTIONS if getattr(param, "secret", False)}
     assert secret == {
         *("url", "password", "source", "target", "against"),
-        *("rehearse_url", "webhook"),
+        *("rehearse_url", "webhook", "identities"),
     }
 
 
@@ -133,8 +136,8 @@ def test_every_variable_arrives(
 
 
 def _without(arguments: list[str], param: click.Parameter) -> list[str]:
-    if param.name == "archive":
-        return [a for a in arguments if a != "a"]
+    if param.name in ("archive", "key_file"):
+        return [a for a in arguments if a not in ("a", "k")]
     for name in param.opts:
         if name in arguments:
             place = arguments.index(name)
