@@ -119,6 +119,8 @@ def import_archive(
     *,
     tables: Sequence[str] = (),
     exclude_tables: Sequence[str] = (),
+    columns: Columns | None = None,
+    where: Where | None = None,
     schema: str | None = None,
     include_schema: bool = False,
     ddl: Ddl = "auto",
@@ -135,7 +137,12 @@ def import_archive(
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ImportResult:
-    """Load an archive into a database.
+    """Load an archive, or the selected part of it, into a database.
+
+    `columns` and `where` map a table pattern to columns or to a condition; a plain string as
+    `where` applies to every selected table. Conditions are those of `dbsync.pipeline.conditions`,
+    not the database's. Of an archive that can be read at random, chunks whose keys cannot match
+    are not read, and of the others only the bytes of the columns that are needed.
 
     Tables that this import creates, or finds empty, are loaded in bulk; others take the rows as
     `on_conflict` says, by their primary key or the columns named in `conflict_keys`. No DDL is run
@@ -151,6 +158,7 @@ def import_archive(
     """
     from dbsync.pipeline import importer, keys
     from dbsync.pipeline.comparing.loaded import LoadVerification
+    from dbsync.pipeline.selected import import_id, selected
 
     with (
         access.reading(
@@ -158,12 +166,14 @@ def import_archive(
         ) as opened,
         closing(open_target(url, schema=schema, jobs=_jobs(jobs))) as target,
     ):
-        watch = LoadVerification.of_archive(opened) if verify else None
+        selection = _selection(tables, exclude_tables, columns, where)
+        chosen = selected(opened, selection)
+        watch = LoadVerification.of_archive(chosen) if verify else None
         result = importer.import_from(
-            opened,
+            chosen,
             target,
             ImportOptions(
-                import_id=opened.head.archive_id,
+                import_id=import_id(chosen),
                 existing=existing,
                 on_conflict=on_conflict,
                 conflict_keys=_tuples(conflict_keys),
@@ -171,7 +181,7 @@ def import_archive(
                 resume=resume,
                 schema=schema,
             ),
-            selection=_selection(tables, exclude_tables, None, None),
+            selection=selection,
             ddl=ddl if include_schema else "none",
             strict=strict,
             jobs=_jobs(jobs),

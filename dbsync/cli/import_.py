@@ -20,6 +20,7 @@ from dbsync.config import ImportSettings
 @options.storage_options
 @options.database_options
 @options.table_options
+@options.archive_row_options
 @options.schema_option
 @options.landing_options
 @option(

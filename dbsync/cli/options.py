@@ -74,19 +74,33 @@ table_options = combine(
     option("--exclude-tables", multiple=True, metavar="A,B.*", help="Not these tables."),
 )
 
+_columns_option = option(
+    "--columns",
+    multiple=True,
+    metavar="TABLE:A,B",
+    help="Only these columns of a table. May be repeated.",
+)
+
 row_options = combine(
-    option(
-        "--columns",
-        multiple=True,
-        metavar="TABLE:A,B",
-        help="Only these columns of a table. May be repeated.",
-    ),
+    _columns_option,
     option(
         "--where",
         multiple=True,
         metavar="'[TABLE: ]CONDITION'",
         help="Only rows that meet a condition in the source's SQL: of one table, with a colon "
         "and a blank behind its name, or of every selected table. May be repeated.",
+    ),
+)
+
+archive_row_options = combine(
+    _columns_option,
+    option(
+        "--where",
+        multiple=True,
+        metavar="'[TABLE: ]CONDITION'",
+        help="Only rows of the archive that meet a condition: comparisons of columns with values, "
+        "AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL; of one table, with a colon and a blank behind "
+        "its name, or of every selected table. May be repeated.",
     ),
 )
 

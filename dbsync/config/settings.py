@@ -99,7 +99,7 @@ class ExportSettings(_Chosen):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class ImportSettings(_Selected, _Landing):
+class ImportSettings(_Chosen, _Landing):
     """Arguments of `dbsync.import_archive`."""
 
     archive: str
@@ -116,7 +116,7 @@ class ImportSettings(_Selected, _Landing):
     def of(cls, given: Given) -> ImportSettings:
         """Resolve what was given; raises `UsageError` for what is missing or contradicts."""
         return cls(
-            **_selected(given),
+            **_chosen(given),
             **_landing(given),
             archive=_archive(given),
             url=resolve_url(given),

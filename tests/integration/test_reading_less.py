@@ -12,9 +12,7 @@ import pytest
 
 import dbsync
 from dbsync.errors import StorageError
-from dbsync.pipeline import access, ahead, examine
-from dbsync.storage.location import Location
-from dbsync.storage.options import StorageOptions
+from dbsync.pipeline import ahead, examine
 from tests.counting import CountingStorage
 from tests.unit.archive import build
 
@@ -42,26 +40,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"sqlite:///{folder}/source.sqlite", str(target), chunk_bytes=CHUNK_BYTES
     )
     return target
-
-
-@pytest.fixture
-def remote(monkeypatch: pytest.MonkeyPatch) -> Callable[[], CountingStorage]:
-    """Put a counting store in front of every place; the call returns the one used last."""
-    used: list[CountingStorage] = []
-    original = access.open_location
-
-    def opened(text: str, options: StorageOptions | None = None) -> Location:
-        location = original(text, options)
-        used.append(CountingStorage(location.storage))
-        return Location(
-            storage=used[-1],
-            key=location.key,
-            display=location.display,
-            is_folder=location.is_folder,
-        )
-
-    monkeypatch.setattr(access, "open_location", opened)
-    return lambda: used[-1]
 
 
 def rows_of(path: Path, sql: str) -> list[tuple[object, ...]]:
