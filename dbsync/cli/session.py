@@ -85,11 +85,11 @@ def _warn_of_open_identities(ctx: click.Context, chosen: Given, output: Output) 
 
 def all_variables(root: click.Command) -> set[str]:
     """Collect the variables of every command below `root`."""
-    commands = root.commands.values() if isinstance(root, click.Group) else [root]
+    if isinstance(root, click.Group):
+        return set[str]().union(*map(all_variables, root.commands.values()))
     return {
         variable
-        for command in commands
-        for param in command.params
+        for param in root.params
         if isinstance(param, Option | Argument)
         for variable in param.variables
     }

@@ -70,6 +70,7 @@ class DriveClient:
         document.pop("mtlsRootUrl", None)
         # Every request is sent by `send`, so the service itself needs no working transport.
         service = cast("Any", build_from_document(document, http=cast("Any", object())))
+        self.about = service.about()
         self.files = service.files()
         self.revisions = service.revisions()
 

@@ -23,6 +23,7 @@ class Accounts:
         self._tokens: dict[str, str] = {}
         self._public: dict[str, bytes] = {}
         self._refresh: dict[str, str] = {}
+        self._codes: dict[str, str] = {}
         self._revoked: set[str] = set()
         self.scope = SCOPE
 
@@ -70,6 +71,29 @@ class Accounts:
         )
         return path
 
+    def client(self, path: Path) -> Path:
+        """Write the file of an OAuth client for desktop applications."""
+        path.write_text(
+            json.dumps(
+                {
+                    "installed": {
+                        "client_id": "client",
+                        "client_secret": "desktop",
+                        "auth_uri": f"{self._uri}/auth",
+                        "token_uri": self._uri,
+                        "redirect_uris": ["http://localhost"],
+                    }
+                }
+            )
+        )
+        return path
+
+    def code(self, email: str) -> str:
+        """Let a person consent in a browser; returns the code that the browser brings back."""
+        code = secrets.token_urlsafe()
+        self._codes[code] = email
+        return code
+
     def expire_tokens(self) -> None:
         """Let every access token end; new ones are given."""
         self._tokens.clear()
@@ -91,16 +115,23 @@ class Accounts:
             return 400, {"error": "invalid_grant", "error_description": "Token was revoked."}
         token = secrets.token_urlsafe()
         self._tokens[token] = email
-        return 200, {
+        answer: dict[str, object] = {
             "access_token": token,
             "expires_in": 3600,
             "token_type": "Bearer",
             "scope": self.scope,
         }
+        if fields.get("grant_type") == "authorization_code":
+            lasting = secrets.token_urlsafe()
+            self._refresh[lasting] = email
+            answer["refresh_token"] = lasting
+        return 200, answer
 
     def _who(self, fields: dict[str, str]) -> str | None:
         if fields.get("grant_type") == "refresh_token":
             return self._refresh.get(fields.get("refresh_token", ""))
+        if fields.get("grant_type") == "authorization_code":
+            return self._codes.pop(fields.get("code", ""), None)
         from google.auth import jwt
 
         assertion = fields.get("assertion", "")

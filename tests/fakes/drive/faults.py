@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "token", "ids", "list", "create", "describe", "media", "revision", "start", "chunk", "final",
-    "ask", "cancel", "delete", "update",
+    "token", "about", "ids", "list", "create", "describe", "media", "revision", "start", "chunk",
+    "final", "ask", "cancel", "delete", "update",
 ]  # fmt: skip
 
 Action = Literal[

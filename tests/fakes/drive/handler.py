@@ -84,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
             return "chunk" if content_range and content_range.endswith("/*") else "final"
         if path.startswith("/upload/"):
             return "start"
+        if path.endswith("/about"):
+            return "about"
         if path.endswith("/generateIds"):
             return "ids"
         if path.endswith("/files"):
@@ -134,6 +136,8 @@ class Handler(BaseHTTPRequestHandler):
     def _metadata(self, kind: Kind, path: str, body: dict[str, Any]) -> None:
         item_id = path.rpartition("/")[2]
         match kind:
+            case "about":
+                self._send_json({"user": {"emailAddress": self.account}})
             case "ids":
                 count = int(self.query.get("count", "10"))
                 self._send_json({"ids": [self.drive.new_id() for _ in range(count)]})
