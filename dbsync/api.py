@@ -12,10 +12,10 @@ ending in ``/``, or a binary file object; `storage_options` says how to reach S3
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from msgspec.structs import replace
 
@@ -40,6 +40,9 @@ from dbsync.pipeline.results import (
     VerifyResult,
 )
 from dbsync.storage.options import StorageOptions
+
+if TYPE_CHECKING:
+    from dbsync.storage.drive.credentials import Account
 
 Where = str | Mapping[str, str]
 Columns = Mapping[str, Sequence[str]]
@@ -394,6 +397,33 @@ def extract(
         return inspector.extract_parquet(
             opened, directory, _selection(tables, exclude_tables, None, None), on_event
         )
+
+
+def authorize_drive(
+    client_secrets: str,
+    *,
+    token: str | None = None,
+    announce: Callable[[str], None],
+    open_browser: bool = True,
+    callback_port: int = 0,
+    drive_endpoint: str | None = None,
+) -> Account:
+    """Let a person sign in to Google Drive in a browser, and store the token for later runs.
+
+    `client_secrets` is the file of an OAuth client for desktop applications. The token goes into
+    the file `token`, which only its owner may read, or where the other functions look for it by
+    themselves. `announce` is given the address to visit. Returns whose token it is, and where.
+    """
+    from dbsync.storage.drive.auth import sign_in
+
+    return sign_in(
+        client_secrets,
+        token,
+        announce=announce,
+        open_browser=open_browser,
+        callback_port=callback_port,
+        endpoint=drive_endpoint,
+    )
 
 
 def generate_key(path: str) -> str:

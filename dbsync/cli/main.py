@@ -13,6 +13,7 @@ from contextlib import suppress
 import click
 
 from dbsync import __version__
+from dbsync.cli.auth import auth
 from dbsync.cli.check import check
 from dbsync.cli.clone import clone
 from dbsync.cli.export import export
@@ -52,7 +53,19 @@ def cli() -> None:
     """
 
 
-for _command in (export, import_, clone, inspect, verify, extract, check, keygen, schedule, health):
+for _command in (
+    export,
+    import_,
+    clone,
+    inspect,
+    verify,
+    extract,
+    check,
+    keygen,
+    auth,
+    schedule,
+    health,
+):
     cli.add_command(_command)
 
 
