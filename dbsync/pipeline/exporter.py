@@ -116,6 +116,7 @@ def dry_run(snapshot: Snapshot, archive: str | None) -> ExportResult:
     return ExportResult(
         archive=archive,
         archive_id="",
+        database=database.name,
         tables=tables,
         consistency=snapshot.consistency,
         losses=database.losses,
@@ -263,6 +264,7 @@ class _Export:
         return ExportResult(
             archive=None,
             archive_id=self._archive_id,
+            database=self._database.name,
             tables=tables,
             consistency=self._snapshot.consistency,
             losses=self._database.losses,

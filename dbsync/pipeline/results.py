@@ -27,6 +27,8 @@ class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
 
     archive: str | None
     archive_id: str
+    database: str = ""
+    """Its name, by which its archives in a folder are told from those of others."""
     tables: tuple[TableResult, ...]
     consistency: Consistency
     losses: tuple[Loss, ...] = ()
