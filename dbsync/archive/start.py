@@ -56,7 +56,18 @@ def read_start(
     `order` is given what it needs to check the members that follow. Raises E_ENCRYPTED where keys
     are needed and none was given, E_IDENTITY where none fits.
     """
-    head, entry = read_public_head(reader, limits)
+    return finish_start(reader, read_public_head(reader, limits), limits, identities, order)
+
+
+def finish_start(
+    reader: TarReader,
+    first: tuple[Head | PublicHead, CatalogEntry],
+    limits: Limits,
+    identities: Identities | None,
+    order: MemberOrder,
+) -> Start:
+    """Read on behind the first member, as `read_start` does."""
+    head, entry = first
     order.accept(entry.path)
 
     def read_encrypted(contents: Contents) -> tuple[Data, CatalogEntry]:

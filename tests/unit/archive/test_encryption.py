@@ -345,3 +345,26 @@ def test_odd_tables():
     rows = pa.record_batch({":rows": pa.nulls(4, pa.bool_())})
     data = write(database(bare, ITEMS), (0, [rows]), encryption=Recipients([PUBLIC[0]]))
     assert len(rows_of(opened(data, "stream"))["bare"]) == 4
+
+
+def test_the_two_ends_without_a_key_and_with_one():
+    """A list says of an encrypted archive that it is whole, and with the key what it holds."""
+    from dbsync.archive.summary import read_summary
+
+    data = small()
+
+    def read_at(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
+    for identities in (None, Identities([SECRETS[1]])):
+        shut = read_summary(read_at, len(data), identities=identities)
+        assert (shut.encrypted, shut.head, shut.manifest) == (True, None, None)
+    known = read_summary(read_at, len(data), identities=KEY)
+    assert known.encrypted
+    assert known.head is not None
+    assert known.manifest is not None
+    assert (known.head.source.database, known.manifest.rows) == ("d", 6)
+    assert known.manifest_sha256 == shut.manifest_sha256
+    cut = data[:-600]
+    with pytest.raises(ArchiveError):
+        read_summary(lambda offset, length: cut[offset : offset + length], len(cut))
