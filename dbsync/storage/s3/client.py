@@ -7,6 +7,7 @@ Must not know: keys, or what is stored.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -41,7 +42,11 @@ def make_client(options: StorageOptions, patience: Patience) -> Client:
             "s3:// locations need the package boto3", hint="pip install 'dbsync[s3]'"
         ) from error
 
-    session = Session(profile_name=options.s3_profile, region_name=options.s3_region)
+    session = Session(
+        profile_name=options.s3_profile,
+        region_name=options.s3_region,
+        botocore_session=_core(),
+    )
     api = _api(session, options, patience, _checksums(options.s3_endpoint))
     # The endpoint may also stand in a variable or in the profile.
     endpoint: str = api.meta.endpoint_url
@@ -50,6 +55,22 @@ def make_client(options: StorageOptions, patience: Patience) -> Client:
     credentials: Any = session.get_credentials()
     checked = credentials_checked(options, getattr(credentials, "method", None))
     return Client(api, checked, endpoint, _is_amazon(endpoint))
+
+
+def _core() -> Any:
+    """Make a session that shares the descriptions of the service: they take long to read."""
+    from botocore.session import Session
+
+    core = Session()
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return core
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _is_amazon(endpoint: str) -> bool:

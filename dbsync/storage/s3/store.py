@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from dbsync.errors import StorageError, UsageError
 from dbsync.storage.base import ObjectInfo, ObjectWriter, check_key
@@ -113,9 +113,7 @@ class S3Storage:
         try:
             found = self._calls.make("head_object", Bucket=self.bucket, Key=whole)
         except CallFailed as failed:
-            # An answer without a body cannot say why: that to a read of one byte can.
-            self._make("get_object", "read", what, Key=whole, Range="bytes=0-0")
-            raise self._explain(failed, "read", what) from failed
+            self._say_why(failed, "read", what, whole)
         return _info(key, found["ContentLength"], found)
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
@@ -171,8 +169,17 @@ class S3Storage:
             # Without the right to list, a missing object is forbidden: publishing will tell.
             if failed.status in (403, 404):
                 return False
-            raise self._explain(failed, "write", what) from failed
+            self._say_why(failed, "write", what, whole)
         return True
+
+    def _say_why(self, failed: CallFailed, doing: str, what: str, whole: str) -> NoReturn:
+        """Raise what a description failed with: without a body, its answer cannot say why.
+
+        That to a read of one byte can.
+        """
+        with suppress(_BeyondEnd):
+            self._make("get_object", doing, what, Key=whole, Range="bytes=0-0")
+        raise self._explain(failed, doing, what) from failed
 
     def _clean(self, whole: str, what: str) -> None:
         """Remove what dead processes left in the folder of a key, once."""
