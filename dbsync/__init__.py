@@ -1,6 +1,6 @@
 """dbsync: a database in one portable archive, and back.
 
-The five functions below are the library; `dbsync.errors` is what they raise. Everything is loaded
+The functions below are the library; `dbsync.errors` is what they raise. Everything is loaded
 on first use, so that importing this package, and ``dbsync --help``, cost almost nothing.
 """
 
@@ -9,10 +9,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "clone", "export_database", "import_archive", "inspect", "verify"]
+__all__ = [
+    "RetentionPolicy",
+    "__version__",
+    "clone",
+    "export_database",
+    "import_archive",
+    "inspect",
+    "list_archives",
+    "prune",
+    "verify",
+]
 
 if TYPE_CHECKING:
-    from dbsync.api import clone, export_database, import_archive, inspect, verify
+    from dbsync.api import (
+        RetentionPolicy,
+        clone,
+        export_database,
+        import_archive,
+        inspect,
+        list_archives,
+        prune,
+        verify,
+    )
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -31,6 +32,7 @@ from dbsync.errors import UsageError
 from dbsync.model.selection import Selection
 from dbsync.pipeline import access
 from dbsync.pipeline.events import OnEvent, ignore
+from dbsync.pipeline.inventory import ListedArchive, PruneResult
 from dbsync.pipeline.results import (
     ArchiveInfo,
     CloneResult,
@@ -39,6 +41,8 @@ from dbsync.pipeline.results import (
     ImportResult,
     VerifyResult,
 )
+from dbsync.pipeline.retention import RetentionPolicy
+from dbsync.storage.location import open_folder
 from dbsync.storage.options import StorageOptions
 
 if TYPE_CHECKING:
@@ -442,6 +446,52 @@ def readable_by_others(path: str) -> bool:
     from dbsync.pipeline import keys
 
     return keys.readable_by_others(path)
+
+
+def list_archives(
+    location: str, *, database: str | None = None, storage_options: StorageOptions | None = None
+) -> tuple[ListedArchive, ...]:
+    """Describe every archive in a folder, or those of `database`, the newest first.
+
+    Reads the two ends of each, several at once; see `ListedArchive` for what is then known. One
+    that is damaged or cannot be read is in the list, with the reason.
+    """
+    from dbsync.pipeline import listing
+
+    found = listing.survey(open_folder(location, storage_options), database)
+    return tuple(one.listed for one in found.archives)
+
+
+def prune(
+    location: str,
+    policy: RetentionPolicy,
+    *,
+    database: str | None = None,
+    timezone: str = "UTC",
+    incomplete: bool = False,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    storage_options: StorageOptions | None = None,
+) -> PruneResult:
+    """Delete the archives in a folder, or those of `database`, that no rule of `policy` keeps.
+
+    `dbsync.pipeline.retention` says what the rules mean; days begin in `timezone`, and age is
+    counted back from `now`, which carries a time zone. The newest complete archive of each
+    database and the newest that passed a rehearsal always stay, and so does everything that dbsync
+    has not named itself. `incomplete` also deletes what is not whole and older than a day.
+    `dry_run` only decides. What could not be deleted is in `PruneResult.failed`, not raised.
+    """
+    from dbsync.pipeline import pruner
+
+    return pruner.prune(
+        open_folder(location, storage_options),
+        policy,
+        database=database,
+        timezone=timezone,
+        now=now or datetime.now(UTC),
+        incomplete=incomplete,
+        dry_run=dry_run,
+    )
 
 
 def check(url: str, *, schema: str | None = None) -> tuple[CheckItem, ...]:

@@ -23,7 +23,9 @@ from dbsync.cli.health import health
 from dbsync.cli.import_ import import_
 from dbsync.cli.inspect import inspect
 from dbsync.cli.keygen import keygen
+from dbsync.cli.list_ import list_
 from dbsync.cli.output import Output, wrap_streams
+from dbsync.cli.prune import prune
 from dbsync.cli.redaction import Redactor
 from dbsync.cli.schedule import schedule
 from dbsync.cli.signals import interruptible
@@ -63,6 +65,8 @@ for _command in (
     check,
     keygen,
     auth,
+    list_,
+    prune,
     schedule,
     health,
 ):

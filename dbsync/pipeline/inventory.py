@@ -5,13 +5,13 @@ Must not know: how archives are found, or which rules decide.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Literal
 
 import msgspec
 
 from dbsync.pipeline.attestation import Attestation
-from dbsync.pipeline.retention import RetentionPolicy
+from dbsync.pipeline.retention import RetentionPolicy, find_zone
 
 ArchiveState = Literal["complete", "incomplete", "unreadable"]
 
@@ -77,6 +77,11 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True):
     freed_bytes: int = 0
     failed: tuple[str, ...] = ()
     """Full names of objects that were to go and are still there."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone in which days began."""
+        return find_zone(self.timezone)
 
     @property
     def ok(self) -> bool:

@@ -111,19 +111,25 @@ def newest(location: Location, *, database: str | None = None, likely: str | Non
     )
 
 
+def no_archive(location: Location, database: str | None, stems: Iterable[str]) -> StorageError:
+    """Say that there is none (of `database`), and of which databases (`stems`) there are some."""
+    of_what = "" if database is None else f" of the database {database}"
+    there = _listed(stems)
+    return StorageError(
+        f"there is no archive{of_what} in {location.display}"
+        + (f"; there are archives of {there}" if there else ""),
+        hint="archives are found by names such as shop-20250131T020000Z.dbsync.tar; "
+        "name the file if yours is called otherwise",
+    )
+
+
 def _choose_stem(
     location: Location, stems: set[str], database: str | None, likely: str | None
 ) -> str:
     if database is not None and stem_of(database) in stems:
         return stem_of(database)
     if not stems or database is not None:
-        of_what = "" if database is None else f" of the database {database}"
-        there = f"; there are archives of {_listed(stems)}" if stems else ""
-        raise StorageError(
-            f"there is no archive{of_what} in {location.display}{there}",
-            hint="archives are found by names such as shop-20250131T020000Z.dbsync.tar; "
-            "name the file if yours is called otherwise",
-        )
+        raise no_archive(location, database, stems)
     if len(stems) == 1:
         return next(iter(stems))
     if likely is not None and stem_of(likely) in stems:

@@ -10,17 +10,18 @@ cannot be read, and what was changed between the look and the deletion.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from dbsync.errors import StorageError, UsageError
 from dbsync.pipeline.executor import ThreadExecutor
 from dbsync.pipeline.inventory import PrunedArchive, PruneResult
-from dbsync.pipeline.listing import JOBS, Survey, Surveyed, survey
-from dbsync.pipeline.retention import Candidate, Decision, RetentionPolicy, decide
+from dbsync.pipeline.listing import JOBS, Survey, Surveyed, no_archive, survey
+from dbsync.pipeline.retention import Candidate, Decision, RetentionPolicy, decide, find_zone
 from dbsync.storage.base import ObjectInfo
 from dbsync.storage.location import Location
+from dbsync.storage.naming import stem_of
 
 INCOMPLETE_AGE = timedelta(days=1)
 """What is not whole may still be on its way for so long."""
@@ -31,13 +32,15 @@ def prune(
     policy: RetentionPolicy,
     *,
     database: str | None,
-    zone: tzinfo,
+    timezone: str,
     now: datetime,
     incomplete: bool,
     dry_run: bool,
 ) -> PruneResult:
     """Decide about every archive in a folder, or those of `database`, and delete what may go.
 
+    Days begin in `timezone`. A `database` without archives is a `StorageError`: a name that is
+    misspelt must not look like a folder that needs no pruning.
     With `incomplete`, archives that are not whole go too, once they are a day old. What cannot be
     deleted is in the result, and does not keep others from being deleted. An attestation goes
     with its archive, as do those whose archive is gone already.
@@ -48,14 +51,17 @@ def prune(
             hint="give at least one of --keep-last, --keep-daily, --keep-weekly, --keep-monthly, "
             "--keep-yearly and --older-than",
         )
+    zone = find_zone(timezone)
     found = survey(location, database)
+    if database is not None and stem_of(database) not in found.databases:
+        raise no_archive(location, database, found.databases)
     candidates = [_candidate(one) for one in found.archives if _is_ours(one) and one.name]
     decisions = decide(candidates, policy, zone=zone, now=now)
     plan = [_plan(one, decisions, now=now, incomplete=incomplete) for one in found.archives]
     result = PruneResult(
         location=location.display,
         policy=policy,
-        timezone=str(zone),
+        timezone=timezone,
         archives=tuple(plan),
         dry_run=dry_run,
     )

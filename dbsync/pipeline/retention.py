@@ -24,8 +24,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
+
+from dbsync.errors import UsageError
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -93,6 +96,17 @@ def decide(
     for _, group in groupby(newest_first, key=lambda c: c.database):
         decisions |= _decide_one(list(group), policy, zone, now)
     return decisions
+
+
+def find_zone(name: str) -> tzinfo:
+    """Find a time zone by its IANA name; raises `UsageError` for one that is not known here."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise UsageError(
+            f"{name!r} is not a time zone of this system",
+            hint="use a name such as Europe/Berlin; Debian has them in the package tzdata",
+        ) from error
 
 
 def span(time: timedelta) -> str:

@@ -34,6 +34,7 @@ LAYERS = {
         "dbsync.model",
         "dbsync.connectors.base",
         "dbsync.storage.options",
+        "dbsync.pipeline.retention",  # the policy is one value, from the option to the decision
         "dbsync.config",
     ),
     "dbsync.api": (
@@ -57,6 +58,7 @@ LAYERS = {
         "dbsync.model",
         "dbsync.pipeline.events",
         "dbsync.pipeline.results",
+        "dbsync.pipeline.inventory",
         "dbsync.config",
         "dbsync.api",
         "dbsync.service",

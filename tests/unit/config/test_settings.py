@@ -20,6 +20,7 @@ from dbsync.config import (
     Origin,
     VerifySettings,
 )
+from dbsync.config.backups import ListSettings, PruneSettings
 from dbsync.config.given import resolve_existing, resolve_on_conflict, resolve_url
 from dbsync.config.settings import storage_options
 from dbsync.errors import UsageError
@@ -130,6 +131,8 @@ _SETTINGS: list[tuple[Any, Callable[..., object], dict[str, tuple[object, Origin
     (VerifySettings, api.verify, {"archive": ("a", F), "against": (_URL, F)}),
     (ExtractSettings, api.extract, {"archive": ("a", F), "directory": ("d", F)}),
     (CheckSettings, api.check, {"url": (_URL, F)}),
+    (ListSettings, api.list_archives, {"archive": ("a/", F)}),
+    (PruneSettings, api.prune, {"archive": ("a/", F), "keep_last": (1, F)}),
 ]
 
 
@@ -139,7 +142,7 @@ def test_settings_are_the_arguments(
 ) -> None:
     """Each command's settings are exactly what its library function takes, and fit it."""
     arguments = settings.of(chosen(**options)).arguments()
-    expected = set(inspect.signature(function).parameters) - {"on_event"}
+    expected = set(inspect.signature(function).parameters) - {"on_event", "now"}
     assert set(arguments) == expected
     inspect.signature(function).bind(**arguments)
 
