@@ -51,7 +51,8 @@ class S3Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **ENVIRONMENT},
+            # Short pages, so that every longer listing is one of several.
+            env={**os.environ, **ENVIRONMENT, "MOTO_S3_DEFAULT_MAX_KEYS": "10"},
             preexec_fn=die_with_parent,  # noqa: PLW1509
         )
         deadline = time.monotonic() + 60
