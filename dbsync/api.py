@@ -449,16 +449,23 @@ def readable_by_others(path: str) -> bool:
 
 
 def list_archives(
-    location: str, *, database: str | None = None, storage_options: StorageOptions | None = None
+    location: str,
+    *,
+    database: str | None = None,
+    identities: Sequence[str] = (),
+    storage_options: StorageOptions | None = None,
 ) -> tuple[ListedArchive, ...]:
     """Describe every archive in a folder, or those of `database`, the newest first.
 
     Reads the two ends of each, several at once; see `ListedArchive` for what is then known. One
-    that is damaged or cannot be read is in the list, with the reason.
+    that is damaged or cannot be read is in the list, with the reason. Encrypted ones that none of
+    `identities` opens are in it too, with what can be known of them.
     """
-    from dbsync.pipeline import listing
+    from dbsync.pipeline import keys, listing
 
-    found = listing.survey(open_folder(location, storage_options), database)
+    found = listing.survey(
+        open_folder(location, storage_options), database, keys.read_identities(identities)
+    )
     return tuple(one.listed for one in found.archives)
 
 

@@ -13,6 +13,7 @@ from dbsync.config.backups import ListSettings
 @click.command(name="list", short_help="Show the archives in a folder.")
 @folder_argument
 @of_database_option
+@options.identity_option
 @options.storage_options
 @options.common_options
 @click.pass_context
@@ -21,7 +22,7 @@ def list_(ctx: click.Context, **_values: object) -> None:
 
     LOCATION is a folder, s3://bucket/prefix/ or gdrive://folder-id/. Only the two ends of each
     archive are read: complete means that it was published whole, and dbsync verify checks the
-    rest.
+    rest. Of an encrypted archive less is known without --identity.
     """
     given, output = begin(ctx)
     settings = ListSettings.of(given)

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from dbsync.config.given import Given
-from dbsync.config.settings import storage_options
+from dbsync.config.settings import identity_files, storage_options
 from dbsync.config.text import parse_duration
 from dbsync.errors import UsageError
 from dbsync.pipeline.retention import RetentionPolicy
@@ -21,21 +21,10 @@ _FILES = {".sqlite", ".sqlite3", ".db", ".db3"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListSettings:
-    """Arguments of `dbsync.list_archives`."""
-
+class _FolderSettings:
     location: str
     database: str | None
     storage_options: StorageOptions
-
-    @classmethod
-    def of(cls, given: Given) -> ListSettings:
-        """Resolve what was given; raises `UsageError`."""
-        return cls(
-            location=_location(given),
-            database=archived_database(given),
-            storage_options=storage_options(given),
-        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments for the library function."""
@@ -43,7 +32,24 @@ class ListSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneSettings(ListSettings):
+class ListSettings(_FolderSettings):
+    """Arguments of `dbsync.list_archives`."""
+
+    identities: tuple[str, ...]
+
+    @classmethod
+    def of(cls, given: Given) -> ListSettings:
+        """Resolve what was given; raises `UsageError`."""
+        return cls(
+            location=_location(given),
+            database=archived_database(given),
+            identities=identity_files(given),
+            storage_options=storage_options(given),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneSettings(_FolderSettings):
     """Arguments of `dbsync.prune`."""
 
     policy: RetentionPolicy

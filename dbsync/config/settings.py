@@ -125,7 +125,7 @@ class ImportSettings(_Chosen, _Landing):
             resume=given.flag("resume"),
             jobs=given.number("jobs"),
             dry_run=given.flag("dry_run"),
-            identities=_identities(given),
+            identities=identity_files(given),
             storage_options=storage_options(given),
         )
 
@@ -197,7 +197,7 @@ class InspectSettings(_Settings):
         """Resolve what was given; raises `UsageError`."""
         return cls(
             archive=_archive(given),
-            identities=_identities(given),
+            identities=identity_files(given),
             storage_options=storage_options(given),
         )
 
@@ -223,7 +223,7 @@ class VerifySettings(_Settings):
             tables=parse_names(given.texts("tables"), given.label("tables")),
             schema=given.text("schema"),
             jobs=given.number("jobs"),
-            identities=_identities(given),
+            identities=identity_files(given),
             storage_options=storage_options(given),
         )
 
@@ -246,7 +246,7 @@ class ExtractSettings(_Selected):
             directory=_required(
                 given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
             ),
-            identities=_identities(given),
+            identities=identity_files(given),
             storage_options=storage_options(given),
         )
 
@@ -359,7 +359,8 @@ def _landing(given: Given) -> dict[str, Any]:
     }
 
 
-def _identities(given: Given) -> tuple[str, ...]:
+def identity_files(given: Given) -> tuple[str, ...]:
+    """Return the files of secret keys; raises `UsageError` for a key in their place."""
     texts = given.texts("identities")
     visible = given.origin("identities") is Origin.FLAG
     if visible and any(text.strip().upper().startswith("AGE-SECRET-KEY-") for text in texts):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec.structs import replace
 
+from dbsync.archive import Identities
 from dbsync.archive.summary import Summary, read_summary
 from dbsync.errors import ArchiveError, StorageError, UsageError
 from dbsync.pipeline.attestation import SUFFIX as NOTE
@@ -52,8 +53,12 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """Attestations of archives with routine names that are no longer there."""
 
 
-def survey(location: Location, database: str | None = None) -> Survey:
+def survey(
+    location: Location, database: str | None = None, identities: Identities | None = None
+) -> Survey:
     """Look at every archive in a folder, or those of `database`, reading the two ends of each.
+
+    More is known of encrypted ones that one of `identities` opens.
 
     One that cannot be read is reported as such; only where none can, `StorageError` is raised.
     """
@@ -63,7 +68,8 @@ def survey(location: Location, database: str | None = None) -> Survey:
     keys = [key for key, name in named.items() if stem is None or name is None or name.stem == stem]
 
     def look(key: str) -> tuple[Surveyed, StorageError | None]:
-        return _look(location, objects[key], named[key], objects.get(attestation_key(key)))
+        note = objects.get(attestation_key(key))
+        return _look(location, objects[key], named[key], note, identities)
 
     found = list(ThreadExecutor(JOBS).run(look, keys))
     refused = [error for _, error in found if error is not None]
@@ -141,7 +147,11 @@ def _choose_stem(
 
 
 def _look(
-    location: Location, info: ObjectInfo, name: ArchiveName | None, note: ObjectInfo | None
+    location: Location,
+    info: ObjectInfo,
+    name: ArchiveName | None,
+    note: ObjectInfo | None,
+    identities: Identities | None,
 ) -> tuple[Surveyed, StorageError | None]:
     listed = ListedArchive(
         archive=location.join(info.key).display,
@@ -154,7 +164,7 @@ def _look(
     )
     refused = None
     try:
-        summary = _summary(location.storage, info)
+        summary = _summary(location.storage, info, identities)
         listed = _describe(listed, name, summary)
         if note is not None:
             digest = summary.manifest_sha256
@@ -190,11 +200,11 @@ def _describe(listed: ListedArchive, name: ArchiveName | None, summary: Summary)
     )
 
 
-def _summary(storage: Storage, info: ObjectInfo) -> Summary:
+def _summary(storage: Storage, info: ObjectInfo, identities: Identities | None = None) -> Summary:
     def read_at(offset: int, length: int) -> bytes:
         return read_range(storage, info.key, offset, length, info.version)
 
-    return read_summary(read_at, info.size)
+    return read_summary(read_at, info.size, identities=identities)
 
 
 def _is_orphan(key: str, keys: Iterable[str], stem: str | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbsync.archive import Recipients, generate_identity
+from dbsync.archive import Identities, Recipients, generate_identity
 from dbsync.errors import ArchiveError, StorageError, UsageError
 from dbsync.pipeline.inventory import ListedArchive
 from dbsync.pipeline.listing import newest, survey
@@ -245,3 +245,15 @@ def test_an_empty_folder() -> None:
         newest(folder(store))
     assert "shop-20250131T020000Z.dbsync.tar" in (caught.value.hint or "")
     assert survey(folder(store)).archives == ()
+
+
+def test_an_encrypted_archive_is_described_with_its_key() -> None:
+    """Database, tables and rows are known with the key, and with another's what was known."""
+    (secret, public), (stranger, _) = generate_identity(), generate_identity()
+    store = Store()
+    add(store, "2026-06-30T02:00:00", data=archive(encryption=Recipients([public])))
+    (one,) = survey(folder(store), identities=Identities([secret])).archives
+    assert (one.listed.encrypted, one.listed.engine, one.listed.tables) == (True, "sqlite", 2)
+    assert one.listed.rows == 5
+    (other,) = survey(folder(store), identities=Identities([stranger])).archives
+    assert (other.listed.state, other.listed.rows) == ("complete", None)
