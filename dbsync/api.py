@@ -27,7 +27,7 @@ from dbsync.connectors.base import (
     ImportOptions,
     Source,
 )
-from dbsync.connectors.registry import open_source, open_target
+from dbsync.connectors.registry import database_name, open_source, open_target
 from dbsync.errors import UsageError
 from dbsync.model.selection import Selection
 from dbsync.pipeline import access
@@ -161,13 +161,16 @@ def import_archive(
     and compared with what was loaded: differences are in `ImportResult.verified`, not raised. Rows
     that a table held before could not be told apart, so `UsageError` is raised for such a table
     before anything is written. `identities` names files of age secret keys, for an encrypted
-    archive.
+    archive. A folder means its newest complete archive, and with archives of several databases
+    that of the one that the target is called.
     """
     from dbsync.pipeline import importer, keys
     from dbsync.pipeline.comparing.loaded import LoadVerification
     from dbsync.pipeline.selected import import_id, selected
 
     with (
+    likely = database_name(url)
+    archive = access.resolve(archive, likely=likely, storage_options=storage_options)
         access.reading(
             archive, storage_options=storage_options, identities=keys.read_identities(identities)
         ) as opened,
@@ -333,12 +336,17 @@ def inspect(
     archive: str | BinaryIO,
     *,
     identities: Sequence[str] = (),
+    database: str | None = None,
     storage_options: StorageOptions | None = None,
 ) -> ArchiveInfo:
-    """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe)."""
+    """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe).
+
+    A folder means its newest complete archive, of `database` where it holds several.
+    """
     from dbsync.pipeline import inspector, keys
 
     with access.reading(
+    archive = access.resolve(archive, database=database, storage_options=storage_options)
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:
         return inspector.describe_archive(opened, access.describe(archive))
@@ -348,6 +356,7 @@ def verify(
     archive: str | BinaryIO,
     *,
     against: str | None = None,
+    database: str | None = None,
     tables: Sequence[str] = (),
     schema: str | None = None,
     jobs: int | None = None,
@@ -360,11 +369,18 @@ def verify(
     Raises `ArchiveError` for a damaged archive. With `against`, each of `tables` (all by default)
     is compared by the content of its rows, whatever their order and the engine; differences are
     returned, not raised, each narrowed to the ranges of the key in which it lies. Memory is
-    bounded whatever the tables' size.
+    bounded whatever the tables' size. A folder means its newest complete archive, of `database`
+    where it holds several, or of the one that `against` is called.
     """
     from dbsync.pipeline import keys, verifier
 
     place, workers = access.describe(archive), _jobs(jobs)
+    archive = access.resolve(
+        archive,
+        database=database,
+        likely=database_name(against) if against is not None else None,
+        storage_options=storage_options,
+    )
     with access.reading(
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:
@@ -392,7 +408,10 @@ def extract(
     storage_options: StorageOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ExtractResult:
-    """Write the chunks of an archive as plain Parquet files, one folder for each table."""
+    """Write the chunks of an archive as plain Parquet files, one folder for each table.
+
+    A folder means its newest complete archive, of `database` where it holds several.
+    """
     from dbsync.pipeline import inspector, keys
 
     with access.reading(
@@ -428,6 +447,7 @@ def authorize_drive(
         callback_port=callback_port,
         endpoint=drive_endpoint,
     )
+    database: str | None = None,
 
 
 def generate_key(path: str) -> str:
@@ -437,6 +457,7 @@ def generate_key(path: str) -> str:
     `ConflictError` where the file exists.
     """
     from dbsync.pipeline import keys
+    archive = access.resolve(archive, database=database, storage_options=storage_options)
 
     return keys.write_identity(path)
 

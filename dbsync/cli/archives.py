@@ -9,19 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-import click
 import msgspec
 
 from dbsync.cli import text
 from dbsync.cli.output import Output
-from dbsync.cli.parameters import Argument, option
 from dbsync.pipeline.inventory import ListedArchive, PrunedArchive, PruneResult
-
-# One variable says where archives are, for the command that makes them and for those that look.
-folder_argument = click.argument("archive", cls=Argument, required=False, metavar="[LOCATION]")
-of_database_option = option(
-    "--database", metavar="NAME", help="Only the archives of this database."
-)
 
 
 def listed_as_json(archive: ListedArchive) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dbsync.config import ExtractSettings
 @options.identity_option
 @options.storage_options
 @options.directory_argument
+@options.of_database_option
 @options.table_options
 @options.progress_option
 @options.common_options

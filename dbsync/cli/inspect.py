@@ -12,6 +12,7 @@ from dbsync.config import InspectSettings
 
 @click.command(short_help="Show what is in an archive.")
 @options.archive_argument
+@options.of_database_option
 @options.identity_option
 @options.storage_options
 @options.common_options

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from dbsync.cli import options
-from dbsync.cli.archives import folder_argument, listed_as_json, of_database_option, show_list
+from dbsync.cli.archives import listed_as_json, show_list
 from dbsync.cli.session import begin
 from dbsync.config.backups import ListSettings
 
 
 @click.command(name="list", short_help="Show the archives in a folder.")
-@folder_argument
-@of_database_option
+@options.folder_argument
+@options.of_database_option
 @options.identity_option
 @options.storage_options
 @options.common_options

@@ -13,6 +13,8 @@ from dbsync.cli.parameters import Argument, Decorator, combine, load_environment
 from dbsync.config.url import ENGINES
 
 archive_argument = click.argument("archive", cls=Argument, required=False)
+# One variable says where archives are, for the command that makes them and for those that look.
+folder_argument = click.argument("archive", cls=Argument, required=False, metavar="[LOCATION]")
 directory_argument = click.argument("directory", cls=Argument, required=False)
 
 common_options = combine(
@@ -57,6 +59,10 @@ database_options = combine(
     option("--username", help="User name."),
     option("--password", secret=True, help="Password; also completes a --url without one."),
     option("--database", help="Name of the database; for SQLite the path of the file."),
+)
+
+of_database_option = option(
+    "--database", metavar="NAME", help="Of a folder: only the archives of this database."
 )
 
 schema_option = option(

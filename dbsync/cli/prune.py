@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dbsync.cli import options
-from dbsync.cli.archives import folder_argument, of_database_option, pruned_as_json, show_prune
+from dbsync.cli.archives import pruned_as_json, show_prune
 from dbsync.cli.failures import STORAGE
 from dbsync.cli.parameters import option
 from dbsync.cli.retention import retention_options
@@ -14,14 +14,14 @@ from dbsync.config.backups import PruneSettings
 
 
 @click.command(short_help="Delete the archives that no rule keeps.")
-@folder_argument
+@options.folder_argument
 @retention_options
 @option(
     "--timezone",
     metavar="ZONE",
     help="Where days begin, such as Europe/Berlin.  [default: UTC]",
 )
-@of_database_option
+@options.of_database_option
 @option(
     "--include-incomplete",
     "incomplete",

@@ -15,6 +15,7 @@ from dbsync.config import VerifySettings
 
 @click.command(short_help="Check an archive, also against a database.")
 @options.archive_argument
+@options.of_database_option
 @options.identity_option
 @options.storage_options
 @option("--against", secret=True, metavar="URL", help="Compare every row with this database.")

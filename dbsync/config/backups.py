@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from pathlib import PurePath
 from typing import Any
 
-from dbsync.config.given import Given
+from dbsync.config.given import Given, archived_database
 from dbsync.config.settings import identity_files, storage_options
 from dbsync.config.text import parse_duration
 from dbsync.errors import UsageError
 from dbsync.pipeline.retention import RetentionPolicy
 from dbsync.storage.options import StorageOptions
-
-_FILES = {".sqlite", ".sqlite3", ".db", ".db3"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +91,6 @@ def retention_policy(given: Given) -> RetentionPolicy | None:
         else None,
     )
     return None if policy.is_empty else policy
-
-
-def archived_database(given: Given) -> str | None:
-    """Return the name that a database has in archives; for the path of an SQLite file its stem.
-
-    A container that exports a file names it so in ``DBSYNC_DATABASE``, for all commands.
-    """
-    name = given.text("database")
-    if name is None:
-        return None
-    path = PurePath(name)
-    return path.stem if "/" in name or path.suffix.lower() in _FILES else name
 
 
 def _location(given: Given) -> str:

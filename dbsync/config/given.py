@@ -7,6 +7,7 @@ know: how options are parsed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import cast
 
 from dbsync.config.environment import Origin
@@ -15,6 +16,7 @@ from dbsync.connectors.base import ConflictMode, ExistingMode
 from dbsync.errors import UsageError
 
 _PARTS = ("engine", "host", "port", "username", "database")
+_FILE_SUFFIXES = {".sqlite", ".sqlite3", ".db", ".db3"}
 
 
 class Given:
@@ -140,3 +142,15 @@ def _add_password(given: Given, url: str) -> str:
         if given.origin("password") < given.origin("url"):
             return url
     return with_password(url, password)
+
+
+def archived_database(given: Given) -> str | None:
+    """Return the name that a database has in archives; for the path of an SQLite file its stem.
+
+    A container that exports a file names it so in ``DBSYNC_DATABASE``, for all commands.
+    """
+    name = given.text("database")
+    if name is None:
+        return None
+    path = PurePath(name)
+    return path.stem if "/" in name or path.suffix.lower() in _FILE_SUFFIXES else name

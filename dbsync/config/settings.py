@@ -10,7 +10,13 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from dbsync.config.environment import Origin
-from dbsync.config.given import Given, resolve_existing, resolve_on_conflict, resolve_url
+from dbsync.config.given import (
+    Given,
+    archived_database,
+    resolve_existing,
+    resolve_on_conflict,
+    resolve_url,
+)
 from dbsync.config.text import parse_columns, parse_names, parse_size, parse_where
 from dbsync.config.url import redact, same_database
 from dbsync.connectors.base import ConflictMode, ExistingMode
@@ -189,6 +195,7 @@ class InspectSettings(_Settings):
     """Arguments of `dbsync.inspect`."""
 
     archive: str
+    database: str | None
     identities: tuple[str, ...]
     storage_options: StorageOptions
 
@@ -197,6 +204,7 @@ class InspectSettings(_Settings):
         """Resolve what was given; raises `UsageError`."""
         return cls(
             archive=_archive(given),
+            database=archived_database(given),
             identities=identity_files(given),
             storage_options=storage_options(given),
         )
@@ -207,6 +215,7 @@ class VerifySettings(_Settings):
     """Arguments of `dbsync.verify`."""
 
     archive: str
+    database: str | None
     against: str | None
     tables: tuple[str, ...]
     schema: str | None
@@ -219,6 +228,7 @@ class VerifySettings(_Settings):
         """Resolve what was given; raises `UsageError`."""
         return cls(
             archive=_archive(given),
+            database=archived_database(given),
             against=given.text("against"),
             tables=parse_names(given.texts("tables"), given.label("tables")),
             schema=given.text("schema"),
@@ -267,6 +277,7 @@ class KeygenSettings(_Settings):
         )
 
 
+    database: str | None
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CheckSettings(_Settings):
     """Arguments of `dbsync.api.check`."""
@@ -277,6 +288,7 @@ class CheckSettings(_Settings):
     @classmethod
     def of(cls, given: Given) -> CheckSettings:
         """Resolve what was given; raises `UsageError`."""
+            database=archived_database(given),
         return cls(url=resolve_url(given), schema=given.text("schema"))
 
 

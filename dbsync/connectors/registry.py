@@ -1,12 +1,14 @@
 """Which connector answers to which URL; connectors are imported only when they are opened.
 
-Must not know: anything about an engine beyond its URL schemes.
+Must not know: anything about an engine beyond its URLs.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import PurePath
 from typing import Protocol, cast
+from urllib.parse import unquote, urlsplit
 
 from dbsync.connectors.base import Source, Target
 from dbsync.errors import UsageError
@@ -41,6 +43,17 @@ def open_target(url: str, *, schema: str | None = None, jobs: int = 1) -> Target
     """Open the database behind `url` for writing; as `open_source`, but raises `TargetError`."""
     connector, options = _find(url, schema)
     return connector.open_target(url, jobs=jobs, **options)
+
+
+def database_name(url: str) -> str | None:
+    """Return the name that the database behind `url` has in archives; None where none is given.
+
+    Nothing is opened, so it is what the URL says.
+    """
+    parts = urlsplit(url)
+    path = PurePath(unquote(parts.path))
+    is_file = parts.scheme.partition("+")[0].lower() == "sqlite"
+    return (path.stem if is_file else path.name) or None
 
 
 def _find(url: str, schema: str | None) -> tuple[_Connector, dict[str, object]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import BinaryIO, cast
+from typing import BinaryIO, cast, overload
 
 from dbsync.archive import Archive, Identities, open_archive, open_stream
 from dbsync.pipeline.listing import newest
@@ -36,10 +36,10 @@ def reading(
     A path or URL is read at random, ``-`` and file objects as a stream. A location that ends in
     ``/`` means the newest complete archive there, of `database` where that is given.
     """
+    archive = resolve(archive, database=database, storage_options=storage_options)
     if not isinstance(archive, str):
         yield open_stream(archive, identities=identities)
         return
-    archive = resolve(archive, database=database, storage_options=storage_options)
     location = open_location(archive, storage_options)
     if location.sequential:
         with location.storage.open(location.key) as stream:
@@ -49,18 +49,40 @@ def reading(
         yield opened
 
 
+@overload
 def resolve(
     archive: str,
     *,
     database: str | None = None,
     likely: str | None = None,
     storage_options: StorageOptions | None = None,
-) -> str:
-    """Name the archive that a location means: of a folder the newest complete one.
+) -> str: ...
+
+
+@overload
+def resolve(
+    archive: ArchiveLocation,
+    *,
+    database: str | None = None,
+    likely: str | None = None,
+    storage_options: StorageOptions | None = None,
+) -> ArchiveLocation: ...
+
+
+def resolve(
+    archive: ArchiveLocation,
+    *,
+    database: str | None = None,
+    likely: str | None = None,
+    storage_options: StorageOptions | None = None,
+) -> ArchiveLocation:
+    """Return the archive that a location means: of a folder the newest complete one.
 
     Of several databases that of `database`, or of `likely` if there are archives of it; see
-    `dbsync.pipeline.listing.newest`.
+    `dbsync.pipeline.listing.newest`. What is no folder comes back as it is.
     """
+    if not isinstance(archive, str):
+        return archive
     location = open_location(archive, storage_options)
     if not location.is_folder:
         return archive
