@@ -168,9 +168,9 @@ def import_archive(
     from dbsync.pipeline.comparing.loaded import LoadVerification
     from dbsync.pipeline.selected import import_id, selected
 
-    with (
     likely = database_name(url)
     archive = access.resolve(archive, likely=likely, storage_options=storage_options)
+    with (
         access.reading(
             archive, storage_options=storage_options, identities=keys.read_identities(identities)
         ) as opened,
@@ -335,8 +335,8 @@ def clone(
 def inspect(
     archive: str | BinaryIO,
     *,
-    identities: Sequence[str] = (),
     database: str | None = None,
+    identities: Sequence[str] = (),
     storage_options: StorageOptions | None = None,
 ) -> ArchiveInfo:
     """Say what an archive holds, reading only its tail and its schemas (all of it from a pipe).
@@ -345,8 +345,8 @@ def inspect(
     """
     from dbsync.pipeline import inspector, keys
 
-    with access.reading(
     archive = access.resolve(archive, database=database, storage_options=storage_options)
+    with access.reading(
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:
         return inspector.describe_archive(opened, access.describe(archive))
@@ -355,8 +355,8 @@ def inspect(
 def verify(
     archive: str | BinaryIO,
     *,
-    against: str | None = None,
     database: str | None = None,
+    against: str | None = None,
     tables: Sequence[str] = (),
     schema: str | None = None,
     jobs: int | None = None,
@@ -374,13 +374,13 @@ def verify(
     """
     from dbsync.pipeline import keys, verifier
 
-    place, workers = access.describe(archive), _jobs(jobs)
     archive = access.resolve(
         archive,
         database=database,
         likely=database_name(against) if against is not None else None,
         storage_options=storage_options,
     )
+    place, workers = access.describe(archive), _jobs(jobs)
     with access.reading(
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:
@@ -402,6 +402,7 @@ def extract(
     archive: str | BinaryIO,
     directory: str,
     *,
+    database: str | None = None,
     tables: Sequence[str] = (),
     exclude_tables: Sequence[str] = (),
     identities: Sequence[str] = (),
@@ -414,6 +415,7 @@ def extract(
     """
     from dbsync.pipeline import inspector, keys
 
+    archive = access.resolve(archive, database=database, storage_options=storage_options)
     with access.reading(
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:
@@ -447,7 +449,6 @@ def authorize_drive(
         callback_port=callback_port,
         endpoint=drive_endpoint,
     )
-    database: str | None = None,
 
 
 def generate_key(path: str) -> str:
@@ -457,7 +458,6 @@ def generate_key(path: str) -> str:
     `ConflictError` where the file exists.
     """
     from dbsync.pipeline import keys
-    archive = access.resolve(archive, database=database, storage_options=storage_options)
 
     return keys.write_identity(path)
 

@@ -243,6 +243,7 @@ class ExtractSettings(_Selected):
     """Arguments of `dbsync.api.extract`."""
 
     archive: str
+    database: str | None
     directory: str
     identities: tuple[str, ...]
     storage_options: StorageOptions
@@ -253,6 +254,7 @@ class ExtractSettings(_Selected):
         return cls(
             **_selected(given),
             archive=_archive(given),
+            database=archived_database(given),
             directory=_required(
                 given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
             ),
@@ -277,7 +279,6 @@ class KeygenSettings(_Settings):
         )
 
 
-    database: str | None
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CheckSettings(_Settings):
     """Arguments of `dbsync.api.check`."""
@@ -288,7 +289,6 @@ class CheckSettings(_Settings):
     @classmethod
     def of(cls, given: Given) -> CheckSettings:
         """Resolve what was given; raises `UsageError`."""
-            database=archived_database(given),
         return cls(url=resolve_url(given), schema=given.text("schema"))
 
 
