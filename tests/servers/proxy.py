@@ -121,12 +121,12 @@ def trickle(piece: int) -> Action:
     return act
 
 
-def call(function: Callable[[], object]) -> Action:
-    """Do something before the request goes on to the server."""
+def call(function: Callable[[], object], *, forward: bool = True) -> Action:
+    """Do something before the request goes on to the server, or in its place."""
 
     def act(_handler: Handler, _request: Request, ask: Callable[[], Answer]) -> Answer:
         function()
-        return ask()
+        return ask() if forward else Answer(0, {}, then="reset")
 
     return act
 
