@@ -15,22 +15,23 @@ from dbsync.config import HealthSettings
 
 
 @click.command(short_help="Say whether the newest archive is young enough.")
-@options.archive_argument
+@options.folder_argument
 @option(
     "--state",
     type=click.Path(),
     metavar="FILE",
-    help="Ask the state file of dbsync schedule, in place of ARCHIVE.",
+    help="Ask the state file of dbsync schedule, in place of LOCATION.",
 )
 @option("--max-age", metavar="SPAN", help="How old the newest archive may be.  [default: 26h]")
 @option("--rehearsed", is_flag=True, help="Count only archives whose rehearsal passed.")
+@options.of_database_option
 @options.storage_options
 @options.common_options
 @click.pass_context
 def health(ctx: click.Context, **_values: object) -> int:
     """Compare the age of the newest archive with --max-age.
 
-    Looks at the state file of dbsync schedule, or at the folder ARCHIVE (or DBSYNC_ARCHIVE). The
+    Looks at the state file of dbsync schedule, or at the folder LOCATION (or DBSYNC_ARCHIVE). The
     exit code is 0 where the newest archive is young enough and 3 where it is not or there is none;
     2 and 5 mean that this could not be found out.
     """

@@ -12,6 +12,7 @@ import msgspec
 from dbsync.cli import options
 from dbsync.cli.parameters import combine, option
 from dbsync.cli.progress import watching
+from dbsync.cli.retention import retention_options
 from dbsync.cli.session import begin
 from dbsync.config import ScheduleSettings, redact
 
@@ -85,8 +86,9 @@ _reports = combine(
 
 
 @click.command(short_help="Back up by a timetable.")
-@options.archive_argument
+@options.folder_argument
 @_when
+@retention_options
 @_reports
 @options.storage_options
 @options.database_options
@@ -97,13 +99,15 @@ _reports = combine(
     default=True, help_text="Carry keys, indexes, views and other definitions."
 )
 @options.encoding_options(level=3)
+@options.encrypt_option
+@options.identity_option
 @options.jobs_option
 @options.strict_option
 @options.progress_option
 @options.common_options
 @click.pass_context
 def schedule(ctx: click.Context, **_values: object) -> None:
-    """Export into the folder ARCHIVE (or DBSYNC_ARCHIVE) again and again, by --cron.
+    """Export into the folder LOCATION (or DBSYNC_ARCHIVE) again and again, by --cron.
 
     Each run exports, then prunes if anything is to be kept, then rehearses if that is asked for.
     Everything is checked first; then the service runs until a signal ends it: with exit code 0

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from dbsync.config.given import Given
-from dbsync.config.settings import ExportSettings, storage_options
+from dbsync.config.backups import retention_policy
+from dbsync.config.given import Given, archived_database
+from dbsync.config.settings import ExportSettings, identity_files, storage_options
 from dbsync.config.text import parse_duration
 from dbsync.config.url import redact
 from dbsync.errors import UsageError
+from dbsync.pipeline.retention import RetentionPolicy
 from dbsync.storage.options import StorageOptions
 
 DEFAULT_RETRIES = 3
@@ -27,6 +29,10 @@ class ScheduleSettings:
     """What runs, when, and who is told."""
 
     export: ExportSettings
+    policy: RetentionPolicy | None
+    """None where nothing is to be deleted."""
+    identities: tuple[str, ...]
+    """For the rehearsal of encrypted archives."""
     cron: str | None
     timezone: str
     once: bool
@@ -62,11 +68,18 @@ class ScheduleSettings:
                 "both say when to rehearse",
                 hint="give one of them",
             )
+        if (every or rehearse_cron) and export.encrypt_to and not given.texts("identities"):
+            raise UsageError(
+                "the archives are encrypted, and a rehearsal has to open them",
+                hint="give --identity (DBSYNC_IDENTITY_FILE), or rehearse elsewhere",
+            )
         retries = given.number("retries")
         if retries is None:
             retries = 0 if once else DEFAULT_RETRIES
         return cls(
             export=export,
+            policy=retention_policy(given),
+            identities=identity_files(given),
             cron=cron,
             timezone=given.text("timezone") or "UTC",
             once=once,
@@ -81,6 +94,11 @@ class ScheduleSettings:
             webhook=given.text("webhook"),
         )
 
+    @property
+    def rehearses(self) -> bool:
+        """Say whether any run rehearses."""
+        return bool(self.rehearse_every or self.rehearse_cron)
+
     def __repr__(self) -> str:
         return redact(f"ScheduleSettings({self.export.archive!r}, cron={self.cron!r})")
 
@@ -92,6 +110,8 @@ class HealthSettings:
     state: Path | None
     archive: str | None
     """Set where `state` is not."""
+    database: str | None
+    """Of a folder: only its archives count."""
     max_age: timedelta
     rehearsed: bool
     storage_options: StorageOptions
@@ -118,6 +138,7 @@ class HealthSettings:
         return cls(
             state=state,
             archive=archive,
+            database=archived_database(given),
             max_age=_span(given, "max_age", DEFAULT_MAX_AGE, timedelta(seconds=1)),
             rehearsed=given.flag("rehearsed"),
             storage_options=storage_options(given),

@@ -96,9 +96,18 @@ def _of_location(settings: HealthSettings, now: datetime) -> Health:
     from dbsync import api
 
     location = settings.archive or ""
-    info = api.inspect(archive=location, storage_options=settings.storage_options)
+    archives = api.list_archives(
+        location=location,
+        database=settings.database,
+        storage_options=settings.storage_options,
+    )
+    counting = (
+        Newest(archive=one.archive, time=one.time)
+        for one in archives
+        if one.time is not None and (one.rehearsed if settings.rehearsed else one.complete)
+    )
     return judge(
-        Newest(archive=info.archive, time=datetime.fromisoformat(info.started)),
+        max(counting, key=lambda one: one.time, default=None),
         redact(location),
         max_age=settings.max_age,
         rehearsed=settings.rehearsed,

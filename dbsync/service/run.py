@@ -26,7 +26,7 @@ class Rehearsal:
 
     archive: str
     """Its full name: of a folder, the archive that was taken."""
-    archive_time: datetime | None
+    archive_time: datetime
     """When its export began."""
     passed: bool
     differences: tuple[str, ...] = ()
@@ -39,8 +39,8 @@ class Steps:
     check: Callable[[], None]
     """Look at everything that runs need, and change nothing."""
     export: Callable[[], ExportResult]
-    prune: Callable[[], int] | None = None
-    """Remove what no rule keeps; returns the number of archives."""
+    prune: Callable[[str], int] | None = None
+    """Remove what no rule keeps of a database; returns the number of archives."""
     rehearse: Callable[[str | None], Rehearsal] | None = None
     """Restore an archive, or None for the newest there is, into a throwaway database."""
 
@@ -87,6 +87,8 @@ class Run:
     kind: Kind
     steps: Steps
     with_rehearsal: bool
+    newest: str | None = None
+    """What to rehearse where nothing is exported; None for the newest that is found."""
     exported: ExportResult | None = None
     pruned: int | None = None
     rehearsal: Rehearsal | None = None
@@ -117,10 +119,11 @@ class Run:
     def _perform(self, stage: Stage) -> None:
         if stage == "export":
             self.exported = self.steps.export()
-        elif stage == "prune" and self.steps.prune is not None:
-            self.pruned = self.steps.prune()
+        elif stage == "prune" and self.steps.prune is not None and self.exported is not None:
+            self.pruned = self.steps.prune(self.exported.database)
         elif stage == "rehearse" and self.steps.rehearse is not None:
-            self.rehearsal = self.steps.rehearse(self.exported.archive if self.exported else None)
+            made = self.exported.archive if self.exported is not None else None
+            self.rehearsal = self.steps.rehearse(made or self.newest)
             if not self.rehearsal.passed:
                 raise _came_back_otherwise(self.rehearsal)
 

@@ -106,8 +106,9 @@ class Service:
                 self._history.tell(None)
                 while True:
                     kind, due = self._next(timetable)
-                    self._listen(Waiting(until=due, kind=kind))
-                    self._wait_until(due + self._jitter(due))
+                    if due > self._clock.now():
+                        self._listen(Waiting(until=due, kind=kind))
+                        self._wait_until(due + self._jitter())
                     _, broken = self._make(kind, due)
                     if broken is not None:
                         self._end_if_hopeless(broken)
@@ -132,10 +133,8 @@ class Service:
         state.next_run = timetable.after(state.handled_until)
         self._history.save()
 
-    def _jitter(self, due: datetime) -> timedelta:
+    def _jitter(self) -> timedelta:
         """Spread runs that are to come; one that was missed is late enough."""
-        if due <= self._clock.now() or not self._plan.jitter_s:
-            return timedelta()
         return timedelta(seconds=self._chance.uniform(0, self._plan.jitter_s))
 
     def _wait_until(self, moment: datetime) -> None:
@@ -153,8 +152,12 @@ class Service:
     def _make(self, kind: Kind, due: datetime) -> tuple[RunReport, Broken | None]:
         started = self._clock.now()
         self._listen(Started(kind=kind, due=due, late_s=(started - due).total_seconds()))
+        last = self._history.state.last_success
         run = Run(
-            kind=kind, steps=self._steps, with_rehearsal=kind == "rehearsal" or self._is_nth()
+            kind=kind,
+            steps=self._steps,
+            with_rehearsal=kind == "rehearsal" or self._is_nth(),
+            newest=last.archive if last is not None else None,
         )
         attempt = 1
         while True:

@@ -14,6 +14,7 @@ from dbsync.cli.main import cli
 from dbsync.cli.parameters import Argument, Option
 from dbsync.config import HealthSettings, ScheduleSettings
 from dbsync.errors import StorageError, UsageError
+from dbsync.pipeline.retention import RetentionPolicy
 from dbsync.service.state import State, Success, write_state
 from tests.unit.cli.conftest import Library, Run
 from tests.unit.cli.test_options import _OUTPUT, _PARTS, _VALUES
@@ -21,6 +22,11 @@ from tests.unit.cli.test_options import _OUTPUT, _PARTS, _VALUES
 _OWN: dict[str, tuple[str, str, Any]] = {
     "archive": ("other/", "archive", "other/"),
     "include_schema": ("no", "include_schema", False),
+    "older_than": ("9d", "policy", RetentionPolicy(older_than=timedelta(days=9))),
+    **{
+        name: ("9", "policy", RetentionPolicy(**{name: 9}))
+        for name in ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+    },
     "cron": ("0 3 * * *", "cron", "0 3 * * *"),
     "timezone": ("Europe/Berlin", "timezone", "Europe/Berlin"),
     "jitter": ("10m", "jitter", timedelta(minutes=10)),
@@ -174,5 +180,5 @@ def test_health_of_a_place_that_fails(
 ) -> None:
     """A store that cannot be asked is exit code 5, not an answer."""
     library.fail = StorageError("no way")
-    monkeypatch.setattr(api, "list_archives", library.function("check"), raising=False)
+    monkeypatch.setattr(api, "list_archives", library.function("check"))
     assert dbsync("health", "b/").code == 5

@@ -47,6 +47,7 @@ def test_once_makes_one_attempt_and_needs_no_expression() -> None:
         ({"archive": "-"}, "folder"),
         ({"cron": None}, "when to run"),
         ({"rehearse_every": 2, "rehearse_cron": "0 5 * * 0"}, "both say when"),
+        ({"rehearse_every": 2, "encrypt_to": ["age1x"]}, "has to open them"),
         ({"jitter": "soon"}, "jitter"),
         ({"retry_pause": "0s"}, "retry-pause"),
     ],

@@ -144,6 +144,7 @@ class Life:
         return ExportResult(
             archive=f"{LOCATION}shop-{began:%Y%m%dT%H%M%SZ}.dbsync.tar",
             archive_id="id",
+            database="shop",
             tables=(),
             consistency=Consistency(level="snapshot"),
             rows=7,
@@ -151,7 +152,8 @@ class Life:
             seconds=1.5,
         )
 
-    def _prune(self) -> int:
+    def _prune(self, database: str) -> int:
+        assert database == "shop"
         self._step("prune")
         return 2
 
