@@ -18,6 +18,7 @@ __all__ = [
     "inspect",
     "list_archives",
     "prune",
+    "rehearse",
     "verify",
 ]
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         inspect,
         list_archives,
         prune,
+        rehearse,
         verify,
     )
 

@@ -39,6 +39,7 @@ from dbsync.pipeline.results import (
     ExportResult,
     ExtractResult,
     ImportResult,
+    RehearsalResult,
     VerifyResult,
 )
 from dbsync.pipeline.retention import RetentionPolicy
@@ -396,6 +397,47 @@ def verify(
                 jobs=workers,
                 on_event=on_event,
             )
+
+
+def rehearse(
+    archive: str,
+    *,
+    database: str | None = None,
+    url: str | None = None,
+    keep: bool = False,
+    attest: bool = True,
+    jobs: int | None = None,
+    identities: Sequence[str] = (),
+    storage_options: StorageOptions | None = None,
+    on_event: OnEvent = ignore,
+) -> RehearsalResult:
+    """Restore an archive into a throwaway database and compare everything that arrived.
+
+    The database is SQLite in a temporary file, or the empty one behind `url`, which raises
+    `ConflictError` if it holds anything and is emptied afterwards unless `keep`. What it cannot
+    hold is in `RehearsalResult.not_rehearsed`; differences are returned, not raised. With `attest`
+    the outcome is written beside the archive, under its name and ``.rehearsed.json``. Raises
+    `ArchiveError` for a damaged archive, after its outcome was written too.
+    """
+    from dbsync.pipeline import keys, rehearsal, throwaway
+
+    if keep and url is None:
+        raise UsageError("a temporary file cannot be kept", hint="name a database with --url")
+    place = access.resolve(archive, database=database, storage_options=storage_options)
+    throwaway.require_object(place, storage_options)
+    with (
+        access.reading(
+            place, storage_options=storage_options, identities=keys.read_identities(identities)
+        ) as opened,
+        throwaway.database(url) as used,
+    ):
+        found = rehearsal.rehearse(
+            opened, place, used, keep=keep, jobs=_jobs(jobs), on_event=on_event
+        )
+        written = throwaway.attest(opened, place, found, storage_options) if attest else None
+    if found.damage is not None:
+        raise found.damage
+    return replace(found.result, attestation=written)
 
 
 def extract(

@@ -128,6 +128,9 @@ class Archive(ABC):
     """The catalog; empty in a stream until `chunks` is exhausted."""
     size: int
     """Stored bytes of the whole; 0 in a stream until `chunks` is exhausted."""
+    manifest_sha256: str | None = None
+    """Digest of the manifest as stored; None in a stream and in the unpacked form."""
+    encrypted: bool = False
     remote: bool = False
     """Whoever opened the archive says that each byte read costs time or money."""
 

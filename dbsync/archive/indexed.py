@@ -70,7 +70,7 @@ def open_archive(
             raise ArchiveError("E_TRUNCATED", f"the file ends inside {entries[position].path}")
         return data
 
-    return IndexedArchive(
+    opened = IndexedArchive(
         head,
         database,
         manifest=tail.manifest,
@@ -84,6 +84,8 @@ def open_archive(
         limits=limits,
         contents=contents,
     )
+    opened.manifest_sha256 = tail.manifest_sha256
+    return opened
 
 
 class IndexedArchive(Archive):
@@ -116,6 +118,7 @@ class IndexedArchive(Archive):
         self._check_tail = check_tail
         self._limits = limits
         self._contents = contents
+        self.encrypted = contents.encrypted
 
     def chunks(self, tables: Container[int] | None = None) -> Iterator[ChunkRef]:
         """Yield chunks; nothing is read before `ChunkRef.load`."""

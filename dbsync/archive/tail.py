@@ -73,6 +73,7 @@ class Tail:
         trailer = read_trailer(self._cache, size, self._mtime)
         if trailer.archive_id != head.archive_id:
             raise ArchiveError("E_TRAILER_INVALID", "the trailer belongs to another head")
+        self.manifest_sha256 = trailer.manifest_sha256
         self.manifest = self._manifest(trailer)
         parts = catalog_parts(self.manifest, contents)
         followers = (*parts, self.manifest.sums)

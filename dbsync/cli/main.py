@@ -29,6 +29,7 @@ from dbsync.cli.prune import prune
 from dbsync.cli.redaction import Redactor
 from dbsync.cli.schedule import schedule
 from dbsync.cli.signals import interruptible
+from dbsync.cli.rehearse import rehearse
 from dbsync.cli.verify import verify
 from dbsync.config.environment import TRUE
 from dbsync.errors import DbsyncError
@@ -67,6 +68,7 @@ for _command in (
     auth,
     list_,
     prune,
+    rehearse,
     schedule,
     health,
 ):

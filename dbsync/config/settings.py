@@ -239,6 +239,40 @@ class VerifySettings(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class RehearseSettings(_Settings):
+    """Arguments of `dbsync.rehearse`."""
+
+    archive: str
+    database: str | None
+    url: str | None
+    keep: bool
+    attest: bool
+    jobs: int | None
+    identities: tuple[str, ...]
+    storage_options: StorageOptions
+
+    @classmethod
+    def of(cls, given: Given) -> RehearseSettings:
+        """Resolve what was given; raises `UsageError` also for keeping a temporary file."""
+        url = given.text("url")
+        if given.flag("keep") and url is None:
+            raise UsageError(
+                f"{given.label('keep')} needs a database: a temporary file is not kept",
+                hint="name an empty database with --url",
+            )
+        return cls(
+            archive=_archive(given),
+            database=archived_database(given),
+            url=url,
+            keep=given.flag("keep"),
+            attest=given.flag("attest"),
+            jobs=given.number("jobs"),
+            identities=identity_files(given),
+            storage_options=storage_options(given),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ExtractSettings(_Selected):
     """Arguments of `dbsync.api.extract`."""
 

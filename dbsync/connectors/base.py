@@ -354,6 +354,22 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class Emptying(Protocol):
+    """What a `Target` may offer besides: its database for a while, and empty again afterwards."""
+
+    def objects(self) -> list[str]:
+        """List what stands in the database, kind and name, for people; none where it is empty.
+
+        What comes with the engine, and with extensions, does not count.
+        """
+        ...
+
+    def empty(self) -> None:
+        """Drop everything that `objects` lists. Raises `TargetError`."""
+        ...
+
+
 def foreign_key_groups(tables: Iterable[Table]) -> list[list[Name]]:
     """Order tables so that referred ones come first; members of a cycle share a group."""
     pending = {t.name: {fk.referred for fk in t.foreign_keys} - {t.name} for t in tables}

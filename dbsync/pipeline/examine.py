@@ -10,13 +10,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from dbsync.archive import Archive, ChunkRef
 from dbsync.connectors.base import Examiner, ImportPlan, Misfit, TablePlan, Target
 from dbsync.errors import LossError
-from dbsync.model.schema import Table
+from dbsync.model.schema import Name, Table
 from dbsync.model.values import MisfitError, key_text, misfit_text
 from dbsync.pipeline.ahead import ahead
 from dbsync.pipeline.executor import ThreadExecutor
@@ -42,6 +43,30 @@ def check_before_writing(
     positions, to be loaded from memory; of a large one only the columns to be examined are read,
     and each chunk's digest is checked when it is loaded.
     """
+    examination, held = _examine(archive, plan, target, jobs, values_only=values_only)
+    examination.raise_misfits()
+    return held
+
+
+class Unfit(NamedTuple):
+    """Values of some columns of a table that a target cannot hold, as a line for people."""
+
+    table: Name
+    columns: tuple[str, ...]
+    line: str
+
+
+def find_unfit(
+    archive: Archive, plan: ImportPlan, target: Target, jobs: int
+) -> tuple[tuple[Unfit, ...], dict[int, ChunkRef]]:
+    """Do what `check_before_writing` does, but return what cannot be held in place of raising."""
+    examination, held = _examine(archive, plan, target, jobs, values_only=False)
+    return tuple(examination.unfit()), held
+
+
+def _examine(
+    archive: Archive, plan: ImportPlan, target: Target, jobs: int, *, values_only: bool
+) -> tuple[_Examination, dict[int, ChunkRef]]:
     names = {table.name: index for index, table in enumerate(archive.database.tables)}
     wanted = [t for t in plan.tables if t.action != "skip"]
     examiners = {names[t.source.name]: target.examiner(t) for t in wanted}
@@ -61,8 +86,7 @@ def check_before_writing(
 
         for _ in ThreadExecutor(jobs).run(look, reading):
             pass
-    examination.raise_misfits()
-    return held
+    return examination, held
 
 
 def with_key(error: MisfitError, plan: TablePlan, batch: pa.RecordBatch) -> LossError:
@@ -157,9 +181,13 @@ class _Examination:
             row = start + misfit.row
             self._found.setdefault(place, _Found(chunk, row, misfit)).add(chunk, row, misfit)
 
+    def unfit(self) -> list[Unfit]:
+        """List everything that was found, in the order of tables."""
+        return [*self._lines(), *self._merged()]
+
     def raise_misfits(self) -> None:
         """Raise `LossError` for everything that was found, in the order of tables."""
-        lines = [*self._lines(), *self._merged()]
+        lines = [found.line for found in self.unfit()]
         if not lines:
             return
         if len(lines) > _MOST_LINES:
@@ -171,10 +199,10 @@ class _Examination:
             hint=f"nothing was written; {hint or 'correct the values, or leave the columns out'}",
         )
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self) -> Iterator[Unfit]:
         for (index, column, reason), found in sorted(self._found.items(), key=lambda i: i[0]):
             table = self.archive.database.tables[index]
-            yield misfit_text(
+            line = misfit_text(
                 str(table.name),
                 column,
                 found.count,
@@ -182,16 +210,19 @@ class _Examination:
                 example=found.misfit.example,
                 key=_row_key(found.chunk, found.row, table),
             )
+            yield Unfit(table.name, (column,), line)
 
-    def _merged(self) -> Iterator[str]:
+    def _merged(self) -> Iterator[Unfit]:
         for index, keys in self._keys.items():
             for key in keys:
                 chunks = self.archive.chunks({index})
-                yield from key.lines(
+                batches = (
                     batch
                     for chunk in chunks
                     for batch in chunk.narrowed(key.columns).batches(key.columns)
                 )
+                name = self.archive.database.tables[index].name
+                yield from (Unfit(name, key.columns, line) for line in key.lines(batches))
 
 
 def _row_key(chunk: ChunkRef, row: int, table: Table) -> str:

@@ -126,6 +126,7 @@ def import_from(
     dry_run: bool,
     on_event: OnEvent,
     watch: Watch | None = None,
+    checked: dict[int, ChunkRef] | None = None,
 ) -> ImportResult:
     """Load an opened archive into `target`.
 
@@ -134,7 +135,8 @@ def import_from(
     import from a remote archive, which is not read twice, the values only. From a pipe, rows are
     committed chunk by chunk as they arrive, each checked against its digest first, and the schema
     is finished only after the whole archive has proved complete. `watch` sees the plan before
-    anything is written, and then every row.
+    anything is written, and then every row. `checked` says that the values were found to fit, and
+    gives what was kept of that reading.
     """
     started = monotonic()
     database = restrict(archive.database, selection)
@@ -143,8 +145,8 @@ def import_from(
     if watch is not None:
         watch.planned(plan)
     archive_id = archive.head.archive_id
-    held: dict[int, ChunkRef] = {}
-    if not archive.sequential:
+    held = checked or {}
+    if not archive.sequential and checked is None:
         on_event(StageStarted(stage="check"))
         held = check_before_writing(archive, plan, target, jobs, values_only=dry_run)
     if dry_run:

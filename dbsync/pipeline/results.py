@@ -187,6 +187,28 @@ class VerifyResult(msgspec.Struct, frozen=True, kw_only=True):
         return not self.differences
 
 
+class RehearsalResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How an archive came back when it was restored into a throwaway database."""
+
+    archive: str
+    archive_id: str
+    against: str
+    """Engine and version of that database."""
+    ok: bool
+    """Everything that was rehearsed came back as it was."""
+    differences: tuple[str, ...] = ()
+    """What did not, a line each."""
+    tables_different: tuple[TableDifference, ...] = ()
+    """Rows that differ, in full."""
+    not_rehearsed: tuple[str, ...] = ()
+    """What that database cannot hold, a line each; no fault of the archive."""
+    tables: int
+    rows: int
+    seconds: float = 0.0
+    attestation: str | None = None
+    """Where the outcome was written; None where it was not."""
+
+
 class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
     """The files that `extract` wrote: table, path, rows."""
 

@@ -84,6 +84,7 @@ class _SelectedArchive(Archive):
         archive = self._archive
         self.head, self.manifest, self.entries = archive.head, archive.manifest, archive.entries
         self.sequential, self.size, self.remote = archive.sequential, archive.size, archive.remote
+        self.manifest_sha256, self.encrypted = archive.manifest_sha256, archive.encrypted
 
     def chunks(self, tables: Container[int] | None = None) -> Iterator[ChunkRef]:
         for chunk in self._archive.chunks(tables):

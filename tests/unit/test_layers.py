@@ -28,6 +28,7 @@ LAYERS = {
         "dbsync.connectors.base",
         "dbsync.connectors.registry",
         "dbsync.pipeline",
+        "dbsync.__version__",
     ),
     "dbsync.config": (
         "dbsync.errors",

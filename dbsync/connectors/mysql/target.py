@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dbsync.connectors.base import Capabilities, CheckItem, ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.examine import Examiner
+from dbsync.connectors.mysql import throwaway
 from dbsync.connectors.mysql.checks import check_target
 from dbsync.connectors.mysql.connection import Session, open_session, parse_url
 from dbsync.connectors.mysql.examine import table_examiner
@@ -76,6 +77,14 @@ class MysqlTarget:
     def check(self) -> list[CheckItem]:
         """See `Target.check`."""
         return check_target(self._session)
+
+    def objects(self) -> list[str]:
+        """See `dbsync.connectors.base.Emptying`."""
+        return throwaway.objects(self._session)
+
+    def empty(self) -> None:
+        """See `dbsync.connectors.base.Emptying`."""
+        throwaway.empty(self._session)
 
     def close(self) -> None:
         """See `Target.close`."""

@@ -13,6 +13,7 @@ from dbsync.connectors.base import (
     ImportPlan,
     TablePlan,
 )
+from dbsync.connectors.postgres import throwaway
 from dbsync.connectors.postgres.connection import parse_url
 from dbsync.connectors.postgres.examine import table_examiner
 from dbsync.connectors.postgres.existing import TargetTable, read_tables
@@ -86,6 +87,14 @@ class PostgresTarget:
     def check(self) -> list[CheckItem]:
         """See `Target.check`."""
         return check_target(self._control, self._schema)
+
+    def objects(self) -> list[str]:
+        """See `dbsync.connectors.base.Emptying`."""
+        return throwaway.objects(self._control)
+
+    def empty(self) -> None:
+        """See `dbsync.connectors.base.Emptying`."""
+        throwaway.empty(self._control, self._address)
 
     def close(self) -> None:
         """See `Target.close`."""

@@ -17,6 +17,7 @@ from dbsync.connectors.base import (
     Load,
     TablePlan,
 )
+from dbsync.connectors.sqlite import throwaway
 from dbsync.connectors.sqlite.catalog import Catalog, read_catalog
 from dbsync.connectors.sqlite.connection import (
     Connection,
@@ -123,6 +124,21 @@ class SqliteTarget:
                 hint="run the import again to finish it" if unfinished else None,
             ),
         ]
+
+    def objects(self) -> list[str]:
+        """List what stands in the file; see `dbsync.connectors.base.Emptying`."""
+        if not self._location.path.exists():
+            return []
+        connection = self._reader()
+        try:
+            return throwaway.objects(connection)
+        finally:
+            connection.close()
+
+    def empty(self) -> None:
+        """Drop everything; the file stays, as a database without tables."""
+        if self._location.path.exists():
+            throwaway.empty(self._location)
 
     def close(self) -> None:
         """Free nothing: connections live only as long as a call or a load."""
