@@ -51,7 +51,7 @@ class Store(MemoryStorage):
         return [info.key for info in super().list()]
 
 
-def folder(store: Store) -> Location:
+def folder(store: Storage) -> Location:
     """Locate the folder that `store` is."""
     return Location(storage=store, key="", display="backups/", is_folder=True)
 
@@ -99,14 +99,14 @@ def later_version(data: bytes) -> bytes:
     return data[:512] + head + data[end:]
 
 
-def put(store: Store, key: str, data: bytes) -> str:
+def put(store: Storage, key: str, data: bytes) -> str:
     """Store `data` under `key`."""
     with store.put_stream(key, overwrite=True) as out:
         out.write(data)
     return key
 
 
-def add(store: Store, moment: str, database: str = "shop", data: bytes | None = None) -> str:
+def add(store: Storage, moment: str, database: str = "shop", data: bytes | None = None) -> str:
     """Put an archive (or `data`) under the name that an export would give it; returns the key."""
     key = archive_name(database, when(moment))
     return put(store, key, archive(database, moment) if data is None else data)
