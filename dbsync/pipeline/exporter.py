@@ -17,7 +17,7 @@ import msgspec
 
 from dbsync.archive import ArchiveWriter, Recipients, encode_chunk
 from dbsync.connectors.base import Partition, Snapshot, foreign_key_groups
-from dbsync.errors import LossError
+from dbsync.errors import ArchiveError, LossError
 from dbsync.model.schema import Database, Loss, Name, Table
 from dbsync.model.selection import Selection
 from dbsync.pipeline.events import ChunkDone, Event, Finished, OnEvent, Planned, TableDone
@@ -154,9 +154,10 @@ class _Export:
         self._chunks: Counter[Name] = Counter()
         self._open: Counter[Name] = Counter()
         self._archive_id = str(uuid.uuid4())
+        self._write_failure: BaseException | None = None
         self._writers = [
             ArchiveWriter(
-                write,
+                self._noting_failure(write),
                 database=snapshot.database,
                 consistency=snapshot.consistency,
                 include_schema=options.include_schema,
@@ -169,8 +170,24 @@ class _Export:
 
     def run(self, group: list[Name]) -> None:
         """Export the tables of one group, the largest first so that no worker idles at the end."""
-        for _ in self._executor.run(self._read, self._tasks(group)):
-            pass
+        try:
+            for _ in self._executor.run(self._read, self._tasks(group)):
+                pass
+        except ArchiveError:
+            # A thread that came after the one whose write failed only knows that some write did.
+            if self._write_failure is not None:
+                raise self._write_failure from None
+            raise
+
+    def _noting_failure(self, write: Write) -> Write:
+        def noting(data: bytes | memoryview | pa.Buffer) -> object:
+            try:
+                return write(data)
+            except BaseException as error:
+                self._write_failure = error
+                raise
+
+        return noting
 
     def _tasks(self, group: list[Name]) -> Iterator[_Task]:
         numbered = [(i, t) for i, t in enumerate(self._database.tables) if t.name in set(group)]

@@ -117,7 +117,11 @@ class FakeDrive:
             hook[1]()
         return fault
 
+    def release(self) -> None:
+        """Reset what stalls, now and from now on."""
+        self._release.set()
+
     def stall(self) -> None:
-        """Keep a request waiting until the server ends."""
+        """Keep a request waiting until `release`, or until the server ends."""
         self.stalled.set()
         self._release.wait()
