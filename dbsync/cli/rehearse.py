@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dbsync.cli import options
+from dbsync.cli.differences import show_differences
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.output import Output
 from dbsync.cli.parameters import option
@@ -13,6 +14,9 @@ from dbsync.cli.render import as_json
 from dbsync.cli.session import begin
 from dbsync.config.settings import RehearseSettings
 from dbsync.pipeline.results import RehearsalResult
+
+MAX_LINES = 20
+"""Lines of each kind on a terminal."""
 
 
 @click.command(short_help="Prove that an archive restores.")
@@ -62,10 +66,14 @@ def rehearse(ctx: click.Context, **_values: object) -> int:
 
 def _show(output: Output, result: RehearsalResult) -> None:
     """Say how it went."""
-    for line in result.not_rehearsed:
+    for line in result.not_rehearsed[:MAX_LINES]:
         output.line(f"not rehearsed: {line}")
+    if len(result.not_rehearsed) > MAX_LINES:
+        more = len(result.not_rehearsed) - MAX_LINES
+        output.line(f"not rehearsed: {more} more; --json lists all of them")
     for line in result.differences:
         output.line(f"differs: {line}")
+    show_differences(output, result.tables_different, left="archive", right="restored")
     outcome = "passed" if result.ok else "FAILED"
     output.line(
         f"rehearsal {outcome}: {result.archive} in {result.against}; {result.rows:,} rows of "

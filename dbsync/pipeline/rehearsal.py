@@ -200,6 +200,7 @@ class _Rehearsal:
                 columns[escape(str(table.name))] = kept
             else:
                 excluded.append(escape(str(table.name)))
+                self._left_out.append(f"table {table.name}: none of its columns fits")
         selection = Selection(columns=columns, exclude=tuple(excluded))
         return selected(archive, selection), selection, {}
 

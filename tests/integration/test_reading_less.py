@@ -13,7 +13,9 @@ import pytest
 import dbsync
 from dbsync.errors import StorageError
 from dbsync.pipeline import ahead, examine
+from dbsync.storage.options import StorageOptions
 from tests.counting import CountingStorage
+from tests.servers.s3 import ENVIRONMENT, S3Server
 from tests.unit.archive import build
 
 TABLES = 20
@@ -67,6 +69,41 @@ def test_one_table_of_twenty(
     size = archive.stat().st_size
     assert 0.05 * size < remote().bytes < 0.10 * size
     assert len(remote().reads) == len(set(remote().reads)) <= 6
+
+
+def test_one_table_of_twenty_from_s3(
+    archive: Path,
+    tmp_path: Path,
+    remote: Callable[[], CountingStorage],
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same holds for a bucket, where a rehearsal then leaves its note beside the archive."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    options = StorageOptions(s3_endpoint=s3_server.url)
+    bucket = s3_server.bucket()
+    s3_server.client().upload_file(str(archive), bucket, "nightly/a.dbsync.tar")
+    place = f"s3://{bucket}/nightly/a.dbsync.tar"
+    result = dbsync.import_archive(
+        place,
+        f"sqlite:///{tmp_path}/t.sqlite",
+        tables=["t7"],
+        include_schema=True,
+        storage_options=options,
+    )
+    assert result.rows == ROWS
+    size = archive.stat().st_size
+    assert 0.05 * size < remote().bytes < 0.10 * size
+    assert dbsync.inspect(place, storage_options=options).rows == TABLES * ROWS
+    assert remote().bytes < 2 << 20
+    rehearsed = dbsync.rehearse(place, storage_options=options)
+    assert rehearsed.ok
+    found = s3_server.client().list_objects_v2(Bucket=bucket)["Contents"]
+    assert [item["Key"] for item in found] == [
+        "nightly/a.dbsync.tar",
+        "nightly/a.dbsync.tar.rehearsed.json",
+    ]
 
 
 def test_inspect_reads_the_ends_only(archive: Path, remote: Callable[[], CountingStorage]) -> None:
