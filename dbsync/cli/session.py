@@ -5,6 +5,7 @@ Must not know: which command runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dbsync.cli.output import Output
 
 _STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
+_AMAZON_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _URL_OPTIONS = ("url", "source", "target", "against", "rehearse_url")
 
 
@@ -63,6 +65,8 @@ def _learn_secrets(chosen: Given, output: Output) -> None:
             output.redactor.learn_url(url)
     # All of a webhook's URL is one: many services put a token into its path.
     output.redactor.learn(chosen.text("webhook") or "")
+    for variable in _AMAZON_SECRETS:
+        output.redactor.learn(os.environ.get(variable, ""))
 
 
 def _warn_of_misspelt(ctx: click.Context, output: Output) -> None:
