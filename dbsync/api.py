@@ -200,6 +200,7 @@ def import_archive(
             on_event=on_event,
             watch=watch,
         )
+        result = replace(result, archive=access.describe(archive))
         if watch is None or dry_run:
             return result
         compared = watch.compare(partial(_source, url), jobs=_jobs(jobs), on_event=on_event)

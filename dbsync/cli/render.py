@@ -95,13 +95,14 @@ def show_import(output: Output, result: ImportResult) -> None:
         ],
         [(t.table, t.action, text.count(t.rows), *_counts(t.counts)) for t in result.tables],
     )
+    source = f" from {result.archive}" if result.archive not in (None, "-") else ""
     resumed = (
         f" ({text.plural(result.resumed_chunks, 'chunk')} stood from an earlier run)"
         if result.resumed_chunks
         else ""
     )
     output.line(
-        f"imported {_tables_and_rows(len(result.tables), result.rows)} "
+        f"imported {_tables_and_rows(len(result.tables), result.rows)}{source} "
         f"in {text.duration(result.seconds)}{resumed}"
     )
 

@@ -42,6 +42,8 @@ class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
 class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     """A finished import, or with ``dry_run`` only its plan."""
 
+    archive: str | None = None
+    """Its full name: of a folder, the archive that was taken. None for the import of a clone."""
     archive_id: str
     plan: ImportPlan
     tables: tuple[TableResult, ...] = ()

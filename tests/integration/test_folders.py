@@ -68,7 +68,8 @@ def test_an_archive_that_is_cut_is_passed_over(place: Path) -> None:
     (place / "backups" / "shop-20991231T000000Z.dbsync.tar").write_bytes(whole[:-512])
     info = dbsync("inspect", "backups/", "--database", "shop", "--json", cwd=place).json()
     assert info["archive"] == f"backups/{name}"
-    dbsync("import", "--url", "sqlite:///shop.sqlite", "backups/", cwd=place)
+    done = dbsync("import", "--url", "sqlite:///shop.sqlite", "backups/", cwd=place)
+    assert f"from backups/{name} in" in done.out.decode()
 
 
 def test_prune_keeps_what_a_rehearsal_proved(place: Path) -> None:
