@@ -27,9 +27,9 @@ from dbsync.cli.list_ import list_
 from dbsync.cli.output import Output, wrap_streams
 from dbsync.cli.prune import prune
 from dbsync.cli.redaction import Redactor
+from dbsync.cli.rehearse import rehearse
 from dbsync.cli.schedule import schedule
 from dbsync.cli.signals import interruptible
-from dbsync.cli.rehearse import rehearse
 from dbsync.cli.verify import verify
 from dbsync.config.environment import TRUE
 from dbsync.errors import DbsyncError

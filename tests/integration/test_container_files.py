@@ -21,6 +21,7 @@ from tests.conftest import REPOSITORY
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 SERVICE: dict[str, Any] = COMPOSE["services"]["dbsync"]
+(RECIPE,) = re.findall(r"^```yaml\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.S | re.M)
 GUIDE = (REPOSITORY / "docs" / "container.md").read_text()
 
 
@@ -60,9 +61,9 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
 
 
 def test_every_variable_is_known() -> None:
-    """No DBSYNC_ variable in Dockerfile, compose.yaml or the guide is misspelt."""
+    """No DBSYNC_ variable in Dockerfile, compose.yaml, guide or recipe is misspelt."""
     known = all_variables(cli)
-    text = DOCKERFILE + (REPOSITORY / "compose.yaml").read_text() + GUIDE
+    text = DOCKERFILE + (REPOSITORY / "compose.yaml").read_text() + GUIDE + RECIPE
     used = set(re.findall(r"\bDBSYNC_[A-Z0-9_]*[A-Z0-9]\b", text))
     assert len(used) > 15
     assert used - known == set()
@@ -90,15 +91,27 @@ def test_no_secret_stands_in_the_environment() -> None:
             assert not secret.search(key) or key.endswith("_FILE"), key
 
 
-def test_the_settings_hold_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What compose.yaml sets is a complete and consistent configuration of the service."""
+@pytest.mark.parametrize("document", ["compose.yaml", "README.md"])
+def test_the_settings_hold_together(
+    document: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What compose.yaml and the recipe set is a complete and consistent configuration."""
+    service = (
+        SERVICE if document == "compose.yaml" else yaml.safe_load(RECIPE)["services"]["backup"]
+    )
     (tmp_path / "db_password").write_text("s3cret\n")
+    (tmp_path / "webhook").write_text("https://hooks.example/T0ken\n")
     monkeypatch.chdir(tmp_path)
-    for key, value in SERVICE["environment"].items():
+    for key, value in service["environment"].items():
         monkeypatch.setenv(key, plain(str(value)).replace("/run/secrets/", f"{tmp_path}/"))
     command = cli.commands["schedule"]
     with command.make_context("schedule", [], parent=click.Context(cli)) as context:
         settings = ScheduleSettings.of(given(context))
+    assert settings.policy is not None
+    assert settings.policy.keep_daily == 7
+    if document == "README.md":
+        assert settings.webhook == "https://hooks.example/T0ken"
+        return
     assert settings.export.url == "postgresql://shop:s3cret@db/shop"
     assert settings.export.archive == "s3://backups/shop/"
     assert settings.cron == "0 2 * * *"
