@@ -73,7 +73,7 @@ def show_list(output: Output, location: str, archives: Sequence[ListedArchive]) 
 
 def show_prune(output: Output, result: PruneResult) -> None:
     """Print of every archive whether it stays and why, what was done, and what could not be."""
-    if not result.archives:
+    if not (result.archives or result.orphans):
         output.line(f"no archives in {result.location}")
         return
     output.table(
@@ -89,12 +89,16 @@ def show_prune(output: Output, result: PruneResult) -> None:
             for one in result.archives
         ],
     )
+    for name in result.orphans:
+        output.line(f"{name} goes too: the archive that it belongs to is gone")
     going = [one for one in result.archives if not one.keep]
     of_all = f"of {text.plural(len(result.archives), 'archive')}"
     if result.dry_run:
         size = text.size(sum(one.archive.bytes for one in going))
         output.line(f"would delete {len(going)} {of_all}, {size}")
-        output.line("nothing was deleted" + ("; --yes deletes what goes" if going else ""))
+        output.line(
+            "nothing was deleted" + ("; --yes deletes what goes" if going or result.orphans else "")
+        )
     else:
         output.line(f"deleted {result.deleted} {of_all}, {text.size(result.freed_bytes)}")
     errors = {one.archive.archive: one.error for one in result.archives}

@@ -73,6 +73,8 @@ class PruneResult(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     archives: tuple[PrunedArchive, ...]
     dry_run: bool
+    orphans: tuple[str, ...] = ()
+    """Full names of attestations whose archives are gone; they go too."""
     deleted: int = 0
     freed_bytes: int = 0
     failed: tuple[str, ...] = ()

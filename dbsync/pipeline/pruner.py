@@ -64,6 +64,7 @@ def prune(
         timezone=timezone,
         archives=tuple(plan),
         dry_run=dry_run,
+        orphans=tuple(location.join(info.key).display for info in found.orphans),
     )
     return result if dry_run else _delete_all(location, found, result)
 

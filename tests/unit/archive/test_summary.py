@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 
@@ -108,3 +109,16 @@ def test_the_ends_must_belong_together() -> None:
     with pytest.raises(ArchiveError, match="another head") as caught:
         _summary(other[:4096] + one[4096:])
     assert caught.value.code == "E_CATALOG_MISMATCH"
+
+
+def test_the_trailer_must_name_the_archive_of_the_head() -> None:
+    """Without a key the trailer alone shows that the two ends are of two archives."""
+    data = small()
+    end = 512 + int(data[124:135], 8)
+    zeros = b"0" * 64
+    blank = re.sub(rb'"digest": "[0-9a-f]{64}"', b'"digest": "' + zeros + b'"', data[512:end])
+    blank = blank.replace(b'"archive_id": "test"', b'"archive_id": "tess"')
+    head = blank.replace(zeros, hashlib.sha256(blank).hexdigest().encode(), 1)
+    with pytest.raises(ArchiveError, match="another head") as caught:
+        _summary(data[:512] + head + data[end:])
+    assert caught.value.code == "E_TRAILER_INVALID"

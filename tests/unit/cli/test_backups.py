@@ -125,6 +125,17 @@ def test_prune_without_yes_is_a_preview(backups: Path, dbsync: _Command) -> None
     assert len(list(backups.iterdir())) == 3
 
 
+def test_prune_says_which_notes_go(backups: Path, dbsync: _Command) -> None:
+    """The note of an archive that is gone is named before it is deleted."""
+    note = "shop-20200101T000000Z.dbsync.tar.rehearsed.json"
+    (backups / note).write_text("{}")
+    ran = dbsync("prune", "backups/", "--keep-last", "3")
+    assert f"backups/{note} goes too" in ran.out
+    assert "--yes deletes what goes" in ran.out
+    dbsync("prune", "backups/", "--keep-last", "3", "--yes")
+    assert sorted(path.name for path in backups.iterdir()) == sorted(NAMES)
+
+
 def test_prune_with_yes_deletes(backups: Path, dbsync: _Command) -> None:
     """What goes is gone, and the result says so for people and programs."""
     (backups / "notes.txt").write_text("mine")

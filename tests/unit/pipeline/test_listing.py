@@ -153,9 +153,11 @@ def test_a_name_that_lies_is_not_routine() -> None:
 def test_names_that_had_to_be_changed_are_routine() -> None:
     """A database whose name no file could have is recognised by what its name becomes."""
     store = Store()
-    add(store, "2026-06-30T02:00:00", "a/b c")
-    (one,) = _listed(store, "a/b c")
+    key = add(store, "2026-06-30T02:00:00", "a/b c")
+    cut = add(store, "2026-06-29T02:00:00", "a/b c", data=b"cut")
+    one, two = _listed(store, "a/b c")
     assert one.routine
+    assert (one.name, two.name) == (key, cut)
     assert one.database == "a/b c"
 
 

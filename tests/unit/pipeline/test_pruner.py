@@ -163,14 +163,16 @@ def test_what_is_not_whole_goes_when_asked_and_a_day_old() -> None:
     """Both the name and the store must say that nobody is still writing it."""
     store = Store()
     whole = add(store, DAYS[1])
-    broken = add(store, DAYS[0], data=b"half")
-    written = store.stat(broken).modified
-    for now, left in (
-        (written + timedelta(hours=24), [whole, broken]),
-        (when(DAYS[0]) + timedelta(hours=24), [whole, broken]),
-        (max(written, when(DAYS[0])) + timedelta(hours=24, seconds=1), [whole]),
+    written = store.stat(whole).modified.replace(microsecond=0) + timedelta(seconds=1)
+    early = add(store, DAYS[0], data=b"half")
+    late = add(store, (written + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"), data=b"half")
+    for age, left in (
+        (timedelta(hours=23), [whole, early, late]),
+        (timedelta(hours=24, minutes=30), [whole, late]),
+        (timedelta(hours=25), [whole, late]),
+        (timedelta(hours=25, seconds=1), [whole]),
     ):
-        _prune(store, incomplete=True, now=now)
+        _prune(store, incomplete=True, now=written + age)
         assert store.keys == sorted(left)
 
 
@@ -229,6 +231,21 @@ def test_a_note_goes_after_its_archive_and_never_without_it() -> None:
     store.before_delete = lambda _key: None
     assert _prune(store).ok
     assert store.keys == sorted([keys[0], notes[0]])
+
+
+def test_notes_without_archives_go_only_with_their_database() -> None:
+    """A note that was left behind is cleaned up where its database is pruned, and not elsewhere."""
+    store = Store()
+    key = add(store, DAYS[0])
+    mine = put(store, "shop-20200101T000000Z.dbsync.tar.rehearsed.json", b"{}")
+    others = [
+        put(store, "blog-20200101T000000Z.dbsync.tar.rehearsed.json", b"{}"),
+        put(store, "by-hand.dbsync.tar.rehearsed.json", b"{}"),
+    ]
+    assert _prune(store, database="shop", dry_run=True).orphans == (f"backups/{mine}",)
+    assert mine in store.keys
+    _prune(store, database="shop")
+    assert store.keys == sorted([key, *others])
 
 
 def test_what_was_replaced_since_it_was_looked_at_stays() -> None:
