@@ -31,7 +31,13 @@ MAX_LINES = 20
     help="An empty database to restore into; it is emptied afterwards.  [default: SQLite in a "
     "temporary file]",
 )
-@option("--keep", is_flag=True, help="Leave what was restored in the database of --url.")
+@option(
+    "--keep-restored",  # DBSYNC_KEEP is the archive that a clone keeps
+    "--keep",
+    "keep",
+    is_flag=True,
+    help="Leave what was restored in the database of --url.",
+)
 @option(
     "--attest/--no-attest",
     default=True,
