@@ -163,7 +163,7 @@ class MemberOrder:
         there is none, or none where there is one).
         """
         member = parse_path(path)
-        self._check_form(member)
+        check_form(member, encrypted=self.encrypted)
         match member.kind:
             case Kind.SCHEMA:
                 self._schema(member)
@@ -188,18 +188,6 @@ class MemberOrder:
         if self._last is None or self._last < Kind.DATABASE or self._schemas != self.tables:
             raise ArchiveError(
                 "E_ORDER", f"{self._schemas} of {self.tables} schemas stand before the catalog"
-            )
-
-    def _check_form(self, member: MemberName) -> None:
-        if self.encrypted and not member.encrypted and member.kind not in _NEVER_ENCRYPTED:
-            raise ArchiveError(
-                "E_ORDER", f"member {member.path!r} is not encrypted; the archive's members are"
-            )
-        # An extra member may hold what it likes, an age file too.
-        age = member.encrypted and member.kind is not Kind.EXTRA
-        if not self.encrypted and (age or member.kind is Kind.ENCRYPTED_HEAD):
-            raise ArchiveError(
-                "E_ORDER", f"member {member.path!r} is encrypted; the archive's members are not"
             )
 
     def _follow(self, member: MemberName) -> None:
@@ -260,6 +248,20 @@ class MemberOrder:
                 "E_ORDER", f"member {member.path!r} stands where part {self._parts + 1} belongs"
             )
         self._parts = number
+
+
+def check_form(member: MemberName, *, encrypted: bool) -> None:
+    """Raise E_ORDER for an age file where the archive has none, or none where it has one."""
+    if encrypted and not member.encrypted and member.kind not in _NEVER_ENCRYPTED:
+        raise ArchiveError(
+            "E_ORDER", f"member {member.path!r} is not encrypted; the archive's members are"
+        )
+    # An extra member may hold what it likes, an age file too.
+    age = member.encrypted and member.kind is not Kind.EXTRA
+    if not encrypted and (age or member.kind is Kind.ENCRYPTED_HEAD):
+        raise ArchiveError(
+            "E_ORDER", f"member {member.path!r} is encrypted; the archive's members are not"
+        )
 
 
 def _duplicate(path: str) -> ArchiveError:

@@ -20,6 +20,7 @@ from dbsync.archive.documents import (
 )
 from dbsync.archive.encryption import PLAIN, Contents
 from dbsync.archive.limits import KIB, MIB, Limits
+from dbsync.archive.names import check_form
 from dbsync.archive.start import member_path
 from dbsync.archive.trailer import Trailer, read_trailer
 from dbsync.archive.ustar import BLOCK, TarReader, footprint
@@ -113,6 +114,8 @@ class Tail:
 
     def _stored(self, expected: ManifestMember, limit: int) -> bytes | bytearray:
         header = self._reader.next()
+        if header is not None:
+            check_form(names.parse_path(header.path), encrypted=self._contents.encrypted)
         if header is None or (header.path, header.size) != (expected.path, expected.size):
             raise ArchiveError("E_CATALOG_MISMATCH", f"{expected.path} is not where it belongs")
         data, sha256 = self._reader.content(header, limit)

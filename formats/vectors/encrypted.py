@@ -200,6 +200,8 @@ _FORGED: list[tuple[Any, ...]] = [
      _head(encryption={"recipients": 65})),
     ("E_ORDER", "encrypted-no-head", "the encrypted head is missing", _no_whole_head),
     ("E_ORDER", "encrypted-plain-chunk", "a chunk that is not encrypted", _plain_member),
+    ("E_ORDER", "encrypted-plain-manifest", "a manifest that is not encrypted",
+     lambda work: setattr(work, "raw_manifest", True)),
     ("E_CATALOG_MISMATCH", "encrypted-digest-of-content",
      "the catalog gives the digest of a chunk's content", _digest_of_content),
 ]  # fmt: skip

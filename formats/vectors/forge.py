@@ -104,6 +104,7 @@ class Forge:
         self.edit_manifest: Callable[[dict[str, Any]], None] = lambda m: None
         self.edit_trailer: Callable[[Trailer], Trailer] = lambda t: t
         self.part_rows = 1_000_000
+        self.raw_manifest = False
 
     def find(self, pattern: str) -> int:
         """Return the position of the first member whose path fits."""
@@ -175,7 +176,11 @@ class Forge:
         listed = [(e.sha256, e.path) for e in entries]
         sums = Member("SHA256SUMS", sums_text(listed + [(sha256(m.data), m.path) for m in catalog]))
         manifest = self.stored(
-            Member("manifest.json", sealed(self._manifest(entries, catalog, sums)))
+            Member(
+                "manifest.json",
+                sealed(self._manifest(entries, catalog, sums)),
+                raw=self.raw_manifest,
+            )
         )
         out += b"".join(member.encode(self.mtime) for member in [*catalog, sums])
         trailer = Trailer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import sys
 import tarfile
 from typing import Any
 
@@ -368,3 +369,15 @@ def test_the_two_ends_without_a_key_and_with_one():
     cut = data[:-600]
     with pytest.raises(ArchiveError):
         read_summary(lambda offset, length: cut[offset : offset + length], len(cut))
+
+
+def test_the_missing_package_is_named(monkeypatch):
+    """Without pyrage, whoever needs it reads what to install; plain archives need nothing."""
+    from tests.unit.archive.build import small as plain
+
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    assert rows_of(opened(plain(), "stream", None))["items"]
+    for attempt in (lambda: Recipients(PUBLIC), lambda: Identities(SECRETS), generate_identity):
+        with pytest.raises(UsageError, match="pyrage") as caught:
+            attempt()
+        assert "dbsync[encryption]" in str(caught.value.hint)
