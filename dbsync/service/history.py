@@ -54,6 +54,9 @@ class History:
         elif timetable is not None and found.timetable != timetable:
             found.timetable = timetable
             found.handled_until = found.rehearsals_until = self._clock.now()
+        # A clock that was ahead for a while must not stop backups until that time comes.
+        found.handled_until = min(found.handled_until, self._clock.now())
+        found.rehearsals_until = min(found.rehearsals_until, self._clock.now())
         self.state = found
 
     def save(self) -> None:

@@ -186,6 +186,15 @@ def test_nothing_is_missed_without_a_state_or_of_another_timetable(tmp_path: Pat
     assert after.times("export") == ["03-04 04:00"]
 
 
+def test_a_clock_that_was_ahead_stops_nothing(tmp_path: Path) -> None:
+    """A state from the future, left by a clock that was wrong, does not put off the next night."""
+    path = tmp_path / "state.json"
+    Life(state=path, clock=FakeClock(START + timedelta(days=900))).live(days=1)
+    life = Life(state=path)
+    life.live(days=1)
+    assert life.times("export") == ["03-02 02:00"]
+
+
 def test_a_signal_between_runs_ends_the_service_quietly(tmp_path: Path) -> None:
     """While it waits, a signal makes the service return; what it knows is kept."""
     path = tmp_path / "state.json"
