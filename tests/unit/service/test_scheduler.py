@@ -276,6 +276,16 @@ def test_rehearsal_at_moments_of_its_own() -> None:
     assert life.times("rehearse") == ["03-03 05:00"]
 
 
+def test_of_two_that_were_missed_the_backup_comes_first(tmp_path: Path) -> None:
+    """After days without the service, what is rehearsed is the archive that is then made."""
+    path = tmp_path / "state.json"
+    Life(state=path, rehearse_cron="0 1 * * *").live(hours=1)
+    clock = FakeClock(START + timedelta(days=5))
+    life = Life(state=path, rehearse_cron="0 1 * * *", clock=clock)
+    life.live(hours=1)
+    assert [name for name, _ in life.calls] == ["check", "export", "rehearse"]
+
+
 def test_a_rehearsal_that_fails_fails_the_run() -> None:
     """Differences are reported with exit code 7; the archive counts as made all the same."""
     life = Life(rehearses=True, rehearse_every=1)
