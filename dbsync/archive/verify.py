@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import pyarrow as pa
 
 from dbsync.archive.archive import Archive, ChunkRef
+from dbsync.errors import ArchiveError
+from dbsync.model.types import parse_storage
+
+pc: Any = import_module("pyarrow.compute")  # its kernels are made at run time, unknown to pyright
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +33,48 @@ def verify_chunk(chunk: ChunkRef) -> int:
     """Decode a chunk whole and return its rows; raise `ArchiveError` for anything wrong with it.
 
     Checks header, padding and digest of the member, then page CRCs, schema, text, and the number
-    of rows against the catalog. May run in any thread.
+    of rows and the range of keys against the catalog. May run in any thread.
     """
-    return sum(batch.num_rows for batch in chunk.batches())
+    rows = 0
+    bounds = _bounds(chunk)
+    for batch in chunk.batches():
+        rows += batch.num_rows
+        if bounds is not None:
+            _check_keys(chunk, batch, *bounds)
+    return rows
+
+
+def _bounds(chunk: ChunkRef) -> tuple[pa.Field, pa.Scalar, pa.Scalar] | None:
+    """Read the catalog's range of the first key column; readers skip chunks by it (rule 6.3)."""
+    key = chunk.table.primary_key
+    if chunk.key_range is None or key is None or not key.columns:
+        return None
+    column = chunk.table.column(key.columns[0])
+    kind = parse_storage(column.storage)
+    try:
+        low, high = pa.array(chunk.key_range, pa.string()).cast(kind)
+    except pa.ArrowInvalid as error:
+        if pa.types.is_temporal(kind):  # years beyond four digits: no reader can use the range
+            return None
+        raise _false_range(chunk, column.name) from error
+    return pa.field(column.name, kind), low, high
+
+
+def _check_keys(
+    chunk: ChunkRef, batch: pa.RecordBatch, field: pa.Field, low: pa.Scalar, high: pa.Scalar
+) -> None:
+    values = batch.column(batch.schema.get_field_index(field.name))
+    within = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+    if values.null_count or not pc.all(within, min_count=0).as_py():
+        raise _false_range(chunk, field.name)
+
+
+def _false_range(chunk: ChunkRef, column: str) -> ArchiveError:
+    return ArchiveError(
+        "E_CATALOG_MISMATCH",
+        f"chunk {chunk.number} of table {chunk.table.name} has values of {column!r} outside the "
+        "range that the catalog gives",
+    )
 
 
 def verify_archive(
