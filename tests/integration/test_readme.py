@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,7 +15,9 @@ import pytest
 from dbsync.cli.failures import EXIT_CODES
 from dbsync.cli.main import cli
 from tests.conftest import REPOSITORY
+from tests.fakes.drive import MANAGE, FakeDrive
 from tests.integration.command import environment
+from tests.servers.s3 import ENVIRONMENT, S3Server
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -46,13 +49,33 @@ def _run(command: list[str], folder: Path, **variables: str) -> None:
     assert done.returncode == 0, (command[-1], done.stderr, done.stdout[-2000:])
 
 
+@pytest.fixture
+def drive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A shared drive, and the key of a service account that may write into it."""
+    robot = "backup@project.example.com"
+    with FakeDrive(tmp_path_factory.mktemp("drive")) as fake:
+        fake.accounts.service_account(folder / "backup-key.json", robot)
+        shared = fake.drive.make_shared_drive("Backups", {robot: MANAGE})
+        yield {"FOLDER": shared, "DBSYNC_DRIVE_ENDPOINT": fake.root}
+
+
 @pytest.mark.usefixtures("pg_dump18")
-def test_recipes_run(folder: Path, pg_url: str, maria_url: str) -> None:
+def test_recipes_run(
+    folder: Path, pg_url: str, maria_url: str, s3_server: S3Server, drive: dict[str, str]
+) -> None:
     """Each block of commands succeeds, in the order in which they stand."""
+    variables = {
+        "PG": pg_url,
+        "MYSQL": maria_url,
+        "BUCKET": s3_server.bucket(),
+        "DBSYNC_S3_ENDPOINT": s3_server.url,
+        **ENVIRONMENT,
+        **drive,
+    }
     blocks = _blocks("sh")
     assert len(blocks) > 10
     for block in blocks:
-        _run(["bash", "-euo", "pipefail", "-c", block], folder, PG=pg_url, MYSQL=maria_url)
+        _run(["bash", "-euo", "pipefail", "-c", block], folder, **variables)
 
 
 def test_library_example_runs(folder: Path) -> None:

@@ -108,6 +108,9 @@ class Upload:
             return
         self._send_part()
         self._wait_for(0)
+        # Where a store ignores the condition, this leaves only a moment for two to meet.
+        if self._condition and self._found() is not None:
+            raise taken_meanwhile(self._what)
         parts = [self._done[number] for number in sorted(self._done)]
         self._publish(
             "complete_multipart_upload", UploadId=self._id, MultipartUpload={"Parts": parts}
@@ -193,8 +196,11 @@ class Upload:
             raise self._explain(failed, "write", self._what) from failed
 
     def _is_published(self) -> bool:
+        return (self._found() or {}).get("Metadata", {}).get(_WRITE_MARK) == self._nonce
+
+    def _found(self) -> dict[str, Any] | None:
+        """Describe what is under the key, as far as that can be known."""
         try:
-            found = self._calls.make("head_object", **self._object)
+            return self._calls.make("head_object", **self._object)
         except CallFailed:
-            return False
-        return found.get("Metadata", {}).get(_WRITE_MARK) == self._nonce
+            return None

@@ -257,6 +257,15 @@ def test_a_rival_that_is_faster_wins(bucket: Bucket, size: int) -> None:
     assert bucket.uploads() == []
 
 
+def test_a_store_without_conditions_is_asked_before(bucket: Bucket) -> None:
+    """A rival that was there before the last request is found without the store's condition."""
+    bucket.proxy.fail(lambda r: r.is_part(2), faults.call(lambda: put(bucket.store(), b"rival")))
+    with pytest.raises(ConflictError, match="in the meantime"):
+        put(bucket.store(), data(2 * PART))
+    assert bucket.proxy.count(lambda r: r.is_complete) == 0
+    assert (bucket.content(), bucket.uploads()) == (b"rival", [])
+
+
 def test_a_conflict_that_the_store_reports_is_one(bucket: Bucket) -> None:
     """409 is what Amazon says when two conditional writes meet; nothing is left of the second."""
     bucket.proxy.fail(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from dbsync.errors import StorageError
 from dbsync.storage.options import StorageOptions
 from dbsync.storage.s3 import S3Storage, client, upload
+from tests.conftest import REPOSITORY
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import ENVIRONMENT, S3Server
 
@@ -170,6 +173,35 @@ def allow(bucket: str, *actions: str) -> dict[str, Any]:
             }
         ],
     }
+
+
+def test_the_policy_of_the_readme_is_enough(
+    s3_server: S3Server, bucket: str, role: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write, list, read, delete and the removal of a dead writer's upload need no other right."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (policy,) = re.findall(
+        r"^```json\n(\{.*?\"Version\".*?)^```$", readme, re.DOTALL | re.MULTILINE
+    )
+    plain = s3_server.client()
+    left = plain.create_multipart_upload(Bucket=bucket, Key="shop/dead")["UploadId"]
+    digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in ("shop/dead", left)]
+    mark = f"shop/.dbsync-upload-{'-'.join(digests)}-abcdef-1-1"
+    plain.create_multipart_upload(Bucket=bucket, Key=mark)
+    for name, value in role(json.loads(policy.replace("my-backups", bucket))).items():
+        monkeypatch.setenv(name, value)
+    shop = S3Storage(bucket, "shop/", store(s3_server, bucket).options)
+    put(shop, 2 * PART)
+    assert [info.key for info in shop.list()] == [KEY]
+    with shop.open(KEY, offset=5, length=5) as stream:
+        assert stream.read() == b"xxxxx"
+    with pytest.raises(StorageError, match="access denied"):
+        store(s3_server, bucket).stat("elsewhere")
+    shop.delete(KEY)
+    assert list(shop.list()) == []
+    monkeypatch.undo()
+    s3_server.post("/moto-api/reset-auth", "inf")
+    assert uploads(s3_server, bucket) == []
 
 
 def test_a_role_that_may_only_write_can_write(
