@@ -27,16 +27,15 @@ ArchiveLocation = str | BinaryIO
 def reading(
     archive: ArchiveLocation,
     *,
-    database: str | None = None,
     storage_options: StorageOptions | None = None,
     identities: Identities | None = None,
 ) -> Generator[Archive]:
     """Open an archive, an encrypted one with `identities`; the context keeps its stream open.
 
     A path or URL is read at random, ``-`` and file objects as a stream. A location that ends in
-    ``/`` means the newest complete archive there, of `database` where that is given.
+    ``/`` means the newest complete archive there, as `resolve` finds it.
     """
-    archive = resolve(archive, database=database, storage_options=storage_options)
+    archive = resolve(archive, storage_options=storage_options)
     if not isinstance(archive, str):
         yield open_stream(archive, identities=identities)
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dbsync.archive import Recipients, generate_identity
 from dbsync.errors import StorageError, UsageError
 from dbsync.pipeline.inventory import PruneResult
 from dbsync.pipeline.pruner import prune
@@ -117,6 +118,23 @@ def test_an_unknown_time_zone_is_refused() -> None:
     """Days of a zone that is not there cannot be told."""
     with pytest.raises(UsageError, match="'Europe/Atlantis' is not a time zone"):
         _prune(Store(), timezone="Europe/Atlantis")
+
+
+def test_encrypted_archives_need_no_key() -> None:
+    """They are pruned by their names and ends like any other, and their rehearsals count."""
+    store = Store()
+    recipients = Recipients([generate_identity()[1]])
+    sealed = [archive("shop", day, encryption=recipients) for day in DAYS]
+    keys = [add(store, day, data=data) for day, data in zip(DAYS, sealed, strict=True)]
+    plain = add(store, "2026-06-27T02:00:00")
+    rehearse(store, keys[1], digest=digest_of(sealed[1]))
+    assert _why(_prune(store)) == {
+        keys[0]: "keep: last 1 of 1; newest complete",
+        keys[1]: "keep: newest that passed its rehearsal",
+        keys[2]: "go: no rule keeps it",
+        plain: "go: no rule keeps it",
+    }
+    assert store.keys == sorted([*keys[:2], f"{keys[1]}.rehearsed.json"])
 
 
 def test_what_is_not_ours_stays() -> None:
