@@ -170,7 +170,9 @@ def import_archive(
     from dbsync.pipeline.selected import import_id, selected
 
     likely = database_name(url)
-    archive = access.resolve(archive, likely=likely, storage_options=storage_options)
+    archive = access.resolve(
+        archive, likely=likely, storage_options=storage_options, on_event=on_event
+    )
     with (
         access.reading(
             archive, storage_options=storage_options, identities=keys.read_identities(identities)
@@ -381,6 +383,7 @@ def verify(
         database=database,
         likely=database_name(against) if against is not None else None,
         storage_options=storage_options,
+        on_event=on_event,
     )
     place, workers = access.describe(archive), _jobs(jobs)
     with access.reading(
@@ -458,7 +461,9 @@ def extract(
     """
     from dbsync.pipeline import inspector, keys
 
-    archive = access.resolve(archive, database=database, storage_options=storage_options)
+    archive = access.resolve(
+        archive, database=database, storage_options=storage_options, on_event=on_event
+    )
     with access.reading(
         archive, storage_options=storage_options, identities=keys.read_identities(identities)
     ) as opened:

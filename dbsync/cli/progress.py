@@ -21,6 +21,7 @@ from dbsync.pipeline.events import (
     ChunkWritten,
     Event,
     Finished,
+    PassedOver,
     Planned,
     StageStarted,
     TableDone,
@@ -94,7 +95,9 @@ class PlanReport:
         self._printed: set[Loss] = set()
 
     def __call__(self, event: Event) -> None:
-        """Print what a plan has to say."""
+        """Print what a plan has to say, and before it which archive was not good enough."""
+        if isinstance(event, PassedOver) and not self._output.log_json:
+            self._output.warn(f"{event.archive} is not complete and is passed over: {event.reason}")
         if not isinstance(event, Planned):
             return
         self.report(event.losses)

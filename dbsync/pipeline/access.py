@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, cast, overload
 
 from dbsync.archive import Archive, Identities, open_archive, open_stream
+from dbsync.pipeline.events import OnEvent, ignore
 from dbsync.pipeline.listing import newest
 from dbsync.storage.base import ObjectWriter
 from dbsync.storage.local import LocalStorage
@@ -55,6 +56,7 @@ def resolve(
     database: str | None = None,
     likely: str | None = None,
     storage_options: StorageOptions | None = None,
+    on_event: OnEvent = ignore,
 ) -> str: ...
 
 
@@ -65,6 +67,7 @@ def resolve(
     database: str | None = None,
     likely: str | None = None,
     storage_options: StorageOptions | None = None,
+    on_event: OnEvent = ignore,
 ) -> ArchiveLocation: ...
 
 
@@ -74,6 +77,7 @@ def resolve(
     database: str | None = None,
     likely: str | None = None,
     storage_options: StorageOptions | None = None,
+    on_event: OnEvent = ignore,
 ) -> ArchiveLocation:
     """Return the archive that a location means: of a folder the newest complete one.
 
@@ -85,7 +89,9 @@ def resolve(
     location = open_location(archive, storage_options)
     if not location.is_folder:
         return archive
-    return location.join(newest(location, database=database, likely=likely)).display
+    return location.join(
+        newest(location, database=database, likely=likely, on_event=on_event)
+    ).display
 
 
 @contextmanager

@@ -25,6 +25,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=
     resuming: bool = False
 
 
+class PassedOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    """A folder was named, and its newest archive is not complete; an older one is taken."""
+
+    archive: str
+    """Full name of the archive that is not taken."""
+    reason: str
+
+
 class StageStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """A step of an import begins, on the object that it names."""
 
@@ -66,7 +74,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag
     seconds: float
 
 
-Event = Planned | StageStarted | ChunkWritten | ChunkDone | TableDone | Finished
+Event = Planned | PassedOver | StageStarted | ChunkWritten | ChunkDone | TableDone | Finished
 OnEvent = Callable[[Event], None]
 
 

@@ -20,6 +20,7 @@ from dbsync.archive.summary import Summary, read_summary
 from dbsync.errors import ArchiveError, StorageError, UsageError
 from dbsync.pipeline.attestation import SUFFIX as NOTE
 from dbsync.pipeline.attestation import attestation_key, read_attestation
+from dbsync.pipeline.events import OnEvent, PassedOver, ignore
 from dbsync.pipeline.executor import ThreadExecutor
 from dbsync.pipeline.inventory import ListedArchive
 from dbsync.storage.base import ObjectInfo, Storage
@@ -86,13 +87,20 @@ def survey(
     )
 
 
-def newest(location: Location, *, database: str | None = None, likely: str | None = None) -> str:
+def newest(
+    location: Location,
+    *,
+    database: str | None = None,
+    likely: str | None = None,
+    on_event: OnEvent = ignore,
+) -> str:
     """Return the key of the newest complete archive in a folder, by the time in its name.
 
     Only routine names count: copying a folder changes the times of its files. Where there are
     archives of several databases, those of `database` are taken, or of `likely` if there are any;
     without either `UsageError` lists them. Raises `StorageError` where there is no complete
     archive, and the error of a newer one that cannot be read: an older one would be a surprise.
+    Newer ones that are not complete are told to `on_event` (`PassedOver`).
     """
     names = [
         (name, info)
@@ -109,6 +117,8 @@ def newest(location: Location, *, database: str | None = None, likely: str | Non
         except ArchiveError as error:
             if error.code in _NOT_FOR_US:
                 raise
+            name = location.join(info.key).display
+            on_event(PassedOver(archive=name, reason=error.message))
             continue
         return info.key
     raise StorageError(

@@ -70,6 +70,7 @@ def test_an_archive_that_is_cut_is_passed_over(place: Path) -> None:
     assert info["archive"] == f"backups/{name}"
     done = dbsync("import", "--url", "sqlite:///shop.sqlite", "backups/", cwd=place)
     assert f"from backups/{name} in" in done.out.decode()
+    assert "shop-20991231T000000Z.dbsync.tar is not complete and is passed over" in done.err
 
 
 def test_prune_keeps_what_a_rehearsal_proved(place: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from dbsync.archive import Identities, Recipients, generate_identity
 from dbsync.errors import ArchiveError, StorageError, UsageError
+from dbsync.pipeline.events import Event, PassedOver
 from dbsync.pipeline.inventory import ListedArchive
 from dbsync.pipeline.listing import newest, survey
 from tests.unit.pipeline.backups import (
@@ -184,11 +185,15 @@ def test_the_newest_is_chosen_by_the_time_in_the_name() -> None:
 def test_one_that_is_not_complete_is_passed_over() -> None:
     """Of archives that are cut, empty or whole, the newest whole one is taken."""
     store = Store()
-    add(store, "2026-06-30T02:00:00", data=b"")
-    add(store, "2026-06-29T02:00:00", data=archive()[:-1])
+    bad = [
+        add(store, "2026-06-30T02:00:00", data=b""),
+        add(store, "2026-06-29T02:00:00", data=archive()[:-1]),
+    ]
     key = add(store, "2026-06-28T02:00:00")
-    add(store, "2026-06-27T02:00:00")
-    assert newest(folder(store)) == key
+    add(store, "2026-06-27T02:00:00", data=b"")
+    events: list[Event] = []
+    assert newest(folder(store), on_event=events.append) == key
+    assert [e.archive for e in events if isinstance(e, PassedOver)] == [f"backups/{k}" for k in bad]
 
 
 def test_a_newer_one_that_cannot_be_read_is_an_error() -> None:
