@@ -7,7 +7,7 @@ tests speak to a Drive of their own over HTTP, through Google's client library.
 from __future__ import annotations
 
 from dbsync.storage.drive.client import ROOT, DriveClient
-from dbsync.storage.drive.credentials import load_credentials
+from dbsync.storage.drive.credentials import load_credentials, require_packages
 from dbsync.storage.drive.store import DriveStorage
 from dbsync.storage.options import StorageOptions
 
@@ -23,6 +23,7 @@ def open_drive(folder_id: str, options: StorageOptions) -> DriveStorage:
     """
 
     def connect() -> DriveClient:
+        require_packages()
         root = options.drive_endpoint or ROOT
         return DriveClient(load_credentials(options.drive_credentials), f"{root.rstrip('/')}/")
 

@@ -22,6 +22,7 @@ from dbsync.storage.drive.credentials import (
     Account,
     DriveCredentials,
     default_token_path,
+    require_packages,
 )
 from dbsync.storage.drive.failures import DriveAnswerError
 from dbsync.storage.oserrors import storage_error
@@ -46,6 +47,7 @@ def sign_in(
     to `callback_port` (0 chooses one) of loopback. Returns whose token it is, and where. Raises
     `UsageError`, `StorageError`, and `ConflictError` instead of replacing what is no such token.
     """
+    require_packages("google_auth_oauthlib")
     path = Path(token).expanduser() if token else default_token_path()
     _refuse_other_file(path)
     client = _read_client(Path(client_secrets).expanduser())

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from dbsync.errors import StorageError
+from dbsync.errors import StorageError, UsageError
 
 CREDENTIALS_VARIABLE = "DBSYNC_DRIVE_CREDENTIALS"
 
@@ -39,6 +40,16 @@ class DriveCredentials(msgspec.Struct, frozen=True):
 
     google: Any
     account: Account
+
+
+def require_packages(*more: str) -> None:
+    """Raise `UsageError` where Google's client libraries, or the modules `more`, are missing."""
+    for module in ("googleapiclient", "google_auth_httplib2", *more):
+        if find_spec(module) is None:
+            raise UsageError(
+                "gdrive:// locations need Google's client libraries",
+                hint="pip install 'dbsync[drive]'",
+            )
 
 
 def default_token_path() -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dbsync.errors import StorageError
-from dbsync.storage.drive import open_drive
+from dbsync.errors import StorageError, UsageError
+from dbsync.storage.drive import credentials, open_drive
 from dbsync.storage.drive.credentials import default_token_path, load_credentials
 from dbsync.storage.options import StorageOptions
 from tests.unit.storage.drive.conftest import ANN, Lab
@@ -29,9 +29,9 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
 
 
-def listed(lab: Lab, credentials: Path | None) -> list[object]:
+def listed(lab: Lab, path: Path | None) -> list[object]:
     options = StorageOptions(
-        drive_credentials=str(credentials) if credentials else None, drive_endpoint=lab.fake.root
+        drive_credentials=str(path) if path else None, drive_endpoint=lab.fake.root
     )
     return list(open_drive(lab.folder, options).list())
 
@@ -71,6 +71,14 @@ def test_no_credentials_name_the_variable(lab: Lab) -> None:
     assert "DBSYNC_DRIVE_CREDENTIALS" in caught.value.message
     assert str(default_token_path()) in caught.value.message
     assert "dbsync auth drive" in (caught.value.hint or "")
+
+
+def test_missing_packages_name_the_extra(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Google's libraries, the message says what to install."""
+    monkeypatch.setattr(credentials, "find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match="client libraries") as caught:
+        listed(lab, lab.token)
+    assert caught.value.hint == "pip install 'dbsync[drive]'"
 
 
 def test_opening_a_store_asks_for_nothing() -> None:

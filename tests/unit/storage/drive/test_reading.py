@@ -21,6 +21,7 @@ PASSING: list[tuple[str, str, dict[str, Any]]] = [
     ("media", "status", {"status": 403, "reason": "userRateLimitExceeded"}),
     ("media", "reset", {}),
     ("media", "short", {"size": 1000, "times": 2}),
+    ("media", "short", {"size": 0}),
     ("media", "broken", {"size": 100_000}),
     ("media", "slow", {}),
     ("media", "whole", {}),
