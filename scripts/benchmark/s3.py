@@ -18,6 +18,16 @@ client = boto3.client("s3", endpoint_url=sys.argv[1])
 client.upload_file(sys.argv[2], sys.argv[3], "copy")
 """
 
+_STREAM = """
+import sys
+from dbsync.storage.options import StorageOptions
+from dbsync.storage.s3 import S3Storage
+store = S3Storage(sys.argv[3], "", StorageOptions(s3_endpoint=sys.argv[1]))
+with open(sys.argv[2], "rb") as file, store.put_stream("shop", overwrite=True) as writer:
+    while piece := file.read(1 << 20):
+        writer.write(piece)
+"""
+
 
 def contests(folder: Path, tables: Sequence[str], rows: int, repeat: int) -> None:
     """Run the contest for each table, and print it; the server is moto, in its own process."""
@@ -30,9 +40,21 @@ def contests(folder: Path, tables: Sequence[str], rows: int, repeat: int) -> Non
             title = f"{table}, {rows:,} rows, {source.stat().st_size / report.MB:.0f} MB on disk"
             contestants = _contestants(server, bucket, source, archive)
             report.contest(f"S3 export: {title}", compete(contestants, repeat))
+            report.contest(
+                f"S3 upload: {title}", compete(_uploads(server, bucket, archive), repeat)
+            )
             print(f"\n{archive.stat().st_size / report.MB:.0f} MB of archive", flush=True)
     finally:
         server.stop()
+
+
+def _uploads(server: S3Server, bucket: str, archive: Path) -> list[Contestant]:
+    """The finished file through dbsync's writer, and through boto3's own transfer."""
+    place = [server.url, archive, bucket]
+    return [
+        Contestant("dbsync's writer", [[sys.executable, "-c", _STREAM, *place]]),
+        Contestant("boto3's upload_file", [[sys.executable, "-c", _UPLOAD, *place]]),
+    ]
 
 
 def _contestants(server: S3Server, bucket: str, source: Path, archive: Path) -> list[Contestant]:
