@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -182,9 +183,21 @@ def encode_document(document: msgspec.Struct) -> bytes:
 def decode_document(data: Data, kind: type[T], what: str) -> T:
     """Read a document of type `kind`; raise E_JSON, naming `what`, for anything else."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArchiveError("E_JSON", f"{what} cannot be read: {error}") from error
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    # msgspec 0.22 can crash the process where two threads meet a type for the first time.
+    with _one_at_a_time:
+        if kind not in _decoders:
+            _decoders[kind] = msgspec.json.Decoder(kind)
+        return _decoders[kind]
+
+
+_one_at_a_time = threading.Lock()
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
 def seal(document: Sealed) -> tuple[Sealed, bytes]:

@@ -53,6 +53,10 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
         return self.result == "passed"
 
 
+# Made once: several threads read notes, and msgspec 0.22 is not safe where they meet a new type.
+_DECODER = msgspec.json.Decoder(Attestation)
+
+
 def attestation_key(archive_key: str) -> str:
     """Name the note that belongs to an archive; both lie in the same store."""
     return archive_key + SUFFIX
@@ -77,7 +81,7 @@ def read_attestation(storage: Storage, key: str, manifest_sha256: str) -> Attest
     with storage.open(note, version=found.version) as stream:
         data = stream.read(_MAX_BYTES + 1)
     try:
-        attestation = msgspec.json.decode(data, type=Attestation)
+        attestation = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return attestation if attestation.manifest_sha256 == manifest_sha256 else None

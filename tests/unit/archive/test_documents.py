@@ -234,3 +234,29 @@ def test_impossible_catalogs(entries, code):
 def test_sums_are_those_of_sha256sum():
     """The text has the form that coreutils reads."""
     assert sums_text([("ab", "x"), ("cd", "y/z")]) == b"ab  x\ncd  y/z\n"
+
+
+def test_threads_meet_a_new_type_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that read their first document together could crash msgspec, and never do."""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dbsync.archive import documents
+
+    class New(msgspec.Struct):
+        a: int
+
+    inside, worst, made = [0], [0], documents.msgspec.json.Decoder
+
+    def slow(kind: type) -> object:
+        inside[0] += 1
+        worst[0] = max(worst[0], inside[0])
+        threading.Event().wait(0.02)
+        inside[0] -= 1
+        return made(kind)
+
+    monkeypatch.setattr(documents.msgspec.json, "Decoder", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: documents.decode_document(b'{"a": 1}', New, "x"), range(4)))
+    assert found == [New(1)] * 4
+    assert worst == [1]
