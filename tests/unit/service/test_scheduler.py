@@ -12,7 +12,7 @@ import pytest
 
 from dbsync.errors import ConflictError, LossError, SourceError, StorageError, UsageError
 from dbsync.service.report import Started, Waiting
-from dbsync.service.state import read_state
+from dbsync.service.state import read_state, write_state
 from tests.unit.service.life import START, FakeClock, Life, Told
 
 NETWORK = StorageError("the store cannot be reached", retryable=True)
@@ -355,3 +355,17 @@ def _fail_after_start(life: Life, error: StorageError) -> Callable[[], None]:
             raise error
 
     return happen
+
+
+def test_another_location_begins_afresh(tmp_path: Path) -> None:
+    """What was done for another folder says nothing about this one: nothing was missed here."""
+    path = tmp_path / "state.json"
+    before = Life(state=path)
+    before.live(days=1)
+    state = read_state(path)
+    assert state is not None
+    state.location = "elsewhere/"
+    write_state(path, state)
+    after = Life(state=path, clock=FakeClock(before.clock.time + timedelta(days=3)))
+    assert after.live(hours=1).last_success is None
+    assert after.times("export") == []
