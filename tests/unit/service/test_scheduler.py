@@ -369,3 +369,12 @@ def test_another_location_begins_afresh(tmp_path: Path) -> None:
     after = Life(state=path, clock=FakeClock(before.clock.time + timedelta(days=3)))
     assert after.live(hours=1).last_success is None
     assert after.times("export") == []
+
+
+def test_a_check_that_cannot_reach_the_store_ends_nothing() -> None:
+    """A failure that looks final stays open while the checks fail for a reason that passes."""
+    life = Life(retries=0)
+    life.fail("export", EXPIRED)
+    life.on["check"] = _fail_after_start(life, NETWORK)
+    life.live(days=2)
+    assert life.times("export") == ["03-02 02:00", "03-03 02:00"]
