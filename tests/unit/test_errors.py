@@ -13,6 +13,7 @@ import pytest
 from dbsync import errors
 from dbsync.errors import ArchiveError, DbsyncError, StorageError
 from dbsync.model.values.misfit import MisfitError
+from dbsync.storage.drive.reader import ChangedError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,7 @@ EXIT_CODES = {
     errors.ArchiveError: 6,
     errors.LossError: 7,
     MisfitError: 7,
+    ChangedError: 5,
     errors.ConflictError: 8,
 }
 """Scripts of users depend on these numbers: they never change."""
