@@ -20,6 +20,7 @@ from dbsync.config.settings import (
     VerifySettings,
 )
 from dbsync.config.url import build_url, redact, same_database, secrets_of
+from dbsync.pipeline.retention import find_zone
 
 __all__ = [
     "CheckSettings",
@@ -37,6 +38,7 @@ __all__ = [
     "ScheduleSettings",
     "VerifySettings",
     "build_url",
+    "find_zone",
     "redact",
     "same_database",
     "secrets_of",

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from dbsync.model.types import LogicalType
+from dbsync.model.types import LogicalType, integer
 
 Action = Literal["no action", "restrict", "cascade", "set null", "set default"]
 
@@ -239,6 +239,21 @@ class Database(_Struct, frozen=True):
             if table.name == name:
                 return table
         raise KeyError(str(name))
+
+
+def effective_type(column: Column) -> LogicalType:
+    """Say what a column means to another engine: ``any`` means what its values were stored as."""
+    if column.type.name != "any":
+        return column.type
+    match column.storage:
+        case "double":
+            return LogicalType(name="float", bits=64)
+        case "string":
+            return LogicalType(name="string")
+        case name if name.startswith("int"):
+            return integer(int(name[3:]))
+        case _:
+            return LogicalType(name="binary")
 
 
 def exceptions_names(columns: Iterable[str]) -> dict[str, str]:

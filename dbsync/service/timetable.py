@@ -8,8 +8,8 @@ what runs.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
+from dbsync.config import find_zone
 from dbsync.errors import UsageError
 
 _SHORTHANDS = {
@@ -30,7 +30,7 @@ class Timetable:
         """Read the expression; raises `UsageError`, in which `label` names where it stands."""
         self.expression = " ".join(expression.split())
         self.zone = zone
-        self._zone = _zone(zone)
+        self._zone = find_zone(zone)
         self._fields = _SHORTHANDS.get(self.expression.lower(), self.expression)
         if len(self._fields.split()) != 5:
             raise UsageError(
@@ -60,13 +60,3 @@ class Timetable:
             local += timedelta(hours=1)
             due = next(CronSim(self._fields, local)).astimezone(UTC)
         return due
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise UsageError(
-            f"{name!r} is not a time zone of this system",
-            hint="use a name such as Europe/Berlin; Debian has them in the package tzdata",
-        ) from error

@@ -1,6 +1,7 @@
-"""Binary streams over an open descriptor, with translated errors.
+"""Binary streams over an open descriptor, with translated errors; places in a range of bytes.
 
-What lives here: reading from where a descriptor stands, and reading a range of it by position.
+What lives here: reading from where a descriptor stands, reading a range of it by position, and
+moving about in a range, for every store.
 Must not know: how the descriptor came about.
 """
 
@@ -44,14 +45,41 @@ class StreamReader(io.RawIOBase):
         super().close()
 
 
-class RangeReader(StreamReader):
-    """The bytes of a file from `start` up to `end`; position 0 is `start`."""
+class Positioned(io.RawIOBase):
+    """A place in the bytes of an object from `start` up to `end`; position 0 is `start`."""
 
-    def __init__(self, file: int, path: Path, start: int, end: int):
-        super().__init__(file, path)
+    def __init__(self, start: int, end: int):
         self._start = start
         self._end = max(start, end)
         self._at = start
+
+    def readable(self) -> bool:
+        """Answer yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Answer yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, counted from the start of the range."""
+        return self._at - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move within the range; beyond its end there is nothing to read."""
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        if base + offset < self._start:
+            raise ValueError("seek before the start of the range")
+        self._at = base + offset
+        return self.tell()
+
+
+class RangeReader(Positioned, StreamReader):
+    """The bytes of a file from `start` up to `end`; position 0 is `start`."""
+
+    def __init__(self, file: int, path: Path, start: int, end: int):
+        StreamReader.__init__(self, file, path)
+        Positioned.__init__(self, start, end)
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read the next bytes of the range, without moving the descriptor."""
@@ -75,19 +103,3 @@ class RangeReader(StreamReader):
         except OSError as error:
             raise storage_error(error, "read", self._path) from error
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def seekable(self) -> bool:
-        """Answer yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, counted from the start of the range."""
-        return self._at - self._start
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move within the range; beyond its end there is nothing to read."""
-        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
-        if base + offset < self._start:
-            raise ValueError("seek before the start of the range")
-        self._at = base + offset
-        return self.tell()

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from dbsync.connectors.mysql.connection import quote_literal, quote_name
 from dbsync.connectors.mysql.flavour import Flavour
-from dbsync.connectors.mysql.mapping import column_types, functions, key_room, literal_default
+from dbsync.connectors.mysql.mapping import FUNCTIONS, column_types, key_room, literal_default
 from dbsync.connectors.mysql.naming import FreeNames, fitting, folded
 from dbsync.connectors.portable import Rules, portable_table
 from dbsync.connectors.portable_checks import portable_check
@@ -210,7 +210,6 @@ class _Builder:
 
     def _rules(self) -> Rules:
         numbered = self._numbered()
-        known = functions(self._flavour)
 
         def type_text(column: Column) -> tuple[str, str | None]:
             text, change = self._type_text(column)
@@ -218,7 +217,7 @@ class _Builder:
 
         def literal(column: Column, value: str) -> str | None:
             if value.startswith("\0"):
-                return self._function(column, value[1:], known)
+                return self._function(column, value[1:])
             original = self._originals[column.name]
             text = self._type_text(column)[0]
             return literal_default(original, value, self._flavour, type_name=text)
@@ -235,14 +234,14 @@ class _Builder:
             match_full=False,
         )
 
-    def _function(self, column: Column, name: str, known: Mapping[str, str]) -> str | None:
+    def _function(self, column: Column, name: str) -> str | None:
         """Spell a function: the current moment with as many digits as its column has."""
         text = self._type_text(column)[0]
         moment = _MOMENT.match(text)
         if name == "current_timestamp" and moment:
             digits = moment[2]
             return f"CURRENT_TIMESTAMP({digits})" if digits else "CURRENT_TIMESTAMP"
-        spelled = known.get(name)
+        spelled = FUNCTIONS.get(name)
         if spelled is None or spelled.startswith("("):
             return spelled
         return f"({spelled})"

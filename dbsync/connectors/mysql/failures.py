@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterable
 
+from dbsync.connectors.redaction import redact
 from dbsync.errors import ConflictError, DatabaseError, DbsyncError
 
 LOST = frozenset(
@@ -96,13 +97,6 @@ def cause(failure: BaseException, secrets: Iterable[str] = ()) -> str:
     """Give the server's own words in one line, without a secret."""
     words = failure.args[1] if len(failure.args) > 1 else str(failure)
     return redact(" ".join(str(words).split()) or "the connection is closed", secrets)
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Replace every secret in `text`."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def translate(

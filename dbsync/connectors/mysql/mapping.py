@@ -28,8 +28,8 @@ from msgspec.structs import replace
 from dbsync.connectors.mysql.capacity import Capacity, capacity, refuse_misfits
 from dbsync.connectors.mysql.connection import quote_literal
 from dbsync.errors import LossError
-from dbsync.model.schema import Column, Table
-from dbsync.model.types import LogicalType, integer, standard_storage
+from dbsync.model.schema import Column, Table, effective_type
+from dbsync.model.types import LogicalType, standard_storage
 from dbsync.model.values import standardize, to_text
 
 if TYPE_CHECKING:
@@ -56,30 +56,13 @@ _FIXED = {
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
-def functions(flavour: Flavour) -> dict[str, str]:
-    """Spell the portable functions of defaults, as expressions, which fit columns of any type."""
-    del flavour
-    return {
-        "current_timestamp": "(CURRENT_TIMESTAMP(6))",
-        "current_date": "(CURRENT_DATE)",
-        "current_time": "(CURRENT_TIME(6))",
-        "random_uuid": "(UUID())",
-    }
-
-
-def effective_type(column: Column) -> LogicalType:
-    """Say what a column means here; ``any`` means what its values were stored as."""
-    if column.type.name != "any":
-        return column.type
-    match column.storage:
-        case "double":
-            return LogicalType(name="float", bits=64)
-        case "string":
-            return LogicalType(name="string")
-        case name if name.startswith("int"):
-            return integer(int(name[3:]))
-        case _:
-            return LogicalType(name="binary")
+FUNCTIONS = {
+    "current_timestamp": "(CURRENT_TIMESTAMP(6))",
+    "current_date": "(CURRENT_DATE)",
+    "current_time": "(CURRENT_TIME(6))",
+    "random_uuid": "(UUID())",
+}
+"""The portable functions of defaults, as expressions, which fit columns of any type."""
 
 
 def column_types(table: Table, flavour: Flavour) -> dict[str, TypeText]:

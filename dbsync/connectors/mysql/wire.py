@@ -25,8 +25,7 @@ from dbsync.connectors.mysql.capacity import Capacity, capacity, example, refuse
 from dbsync.connectors.mysql.encode import Form
 from dbsync.connectors.mysql.existing import TargetColumn
 from dbsync.connectors.mysql.flavour import Flavour
-from dbsync.connectors.mysql.mapping import effective_type
-from dbsync.model.schema import Column
+from dbsync.model.schema import Column, effective_type
 from dbsync.model.types import LogicalType, decimal, integer, standard_storage
 from dbsync.model.values import refuse, refuse_not_json, standardize, to_text
 from dbsync.model.values.kernels import pc

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dbsync.connectors.postgres.connection import quote_literal, quote_name
-from dbsync.connectors.postgres.mapping import effective_type, type_text
+from dbsync.connectors.postgres.mapping import type_text
 from dbsync.connectors.postgres.names import LONGEST, FreeNames, last_part
 from dbsync.connectors.postgres.session import Asks
 from dbsync.connectors.postgres.steps import Step
 from dbsync.errors import TargetError
-from dbsync.model.schema import Column, Name, Table
+from dbsync.model.schema import Column, Name, Table, effective_type
 from dbsync.model.types import LogicalType
 
 

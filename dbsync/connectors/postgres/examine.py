@@ -14,9 +14,9 @@ from dbsync.connectors.base import Examiner, TablePlan
 from dbsync.connectors.examine import examiner
 from dbsync.connectors.postgres.existing import TargetColumn, TargetTable
 from dbsync.connectors.postgres.fit import written_columns
-from dbsync.connectors.postgres.mapping import effective_type, made_type, type_text
+from dbsync.connectors.postgres.mapping import made_type, type_text
 from dbsync.connectors.postgres.wire import Wire, fits_by_type, wire_column
-from dbsync.model.schema import Column
+from dbsync.model.schema import Column, effective_type
 
 
 def table_examiner(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dbsync.connectors.redaction import redact
 from dbsync.errors import ConflictError, DatabaseError, DbsyncError
 
 _HINTS: dict[str, str] = {
@@ -57,13 +58,6 @@ def cause(failure: BaseException, secrets: Iterable[str] = ()) -> str:
     if detail:
         words = f"{words} ({detail})"
     return redact(words, secrets)
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Replace every secret in `text`."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def translate(

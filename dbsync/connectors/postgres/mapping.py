@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from dbsync.connectors.postgres.connection import quote_literal
 from dbsync.errors import LossError
-from dbsync.model.schema import Column
+from dbsync.model.schema import Column, effective_type
 from dbsync.model.types import LogicalType, decimal, integer
 from dbsync.model.values import standardize
 
@@ -45,21 +45,6 @@ FUNCTIONS = {
 """The portable functions of defaults. CURRENT_TIME has a zone, which most engines' has not."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-
-
-def effective_type(column: Column) -> LogicalType:
-    """Say what a column means here; ``any`` means what its values were stored as."""
-    if column.type.name != "any":
-        return column.type
-    match column.storage:
-        case "double":
-            return LogicalType(name="float", bits=64)
-        case "string":
-            return LogicalType(name="string")
-        case name if name.startswith("int"):
-            return integer(int(name[3:]))
-        case _:
-            return LogicalType(name="binary")
 
 
 def type_text(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbsync.connectors.postgres.connection import PARAMETERS, Address
-from dbsync.connectors.postgres.failures import redact
+from dbsync.connectors.redaction import redact
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(\S*)")
 _PROBE_TIMEOUT_S = 20

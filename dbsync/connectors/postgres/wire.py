@@ -16,8 +16,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from dbsync.connectors.postgres.existing import TargetColumn
-from dbsync.connectors.postgres.mapping import effective_type
-from dbsync.model.schema import Column
+from dbsync.model.schema import Column, effective_type
 from dbsync.model.types import LogicalType, parse_storage, standard_storage
 from dbsync.model.values import refuse, refuse_not_json, standardize, to_text
 from dbsync.model.values.kernels import pc

@@ -10,8 +10,6 @@ itself, which Drive keeps for some time and gives to those who may edit the file
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from dbsync.errors import StorageError
 from dbsync.storage.drive.client import DriveClient
 from dbsync.storage.drive.failures import DriveAnswerError
 from dbsync.storage.drive.folders import FILE_FIELDS, read_file
+from dbsync.storage.readers import Positioned
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -123,7 +122,7 @@ class PinnedFile(msgspec.Struct, frozen=True):
         return answer.content
 
 
-class DriveReader(io.RawIOBase):
+class DriveReader(Positioned):
     """The bytes from `start` to `end`, fetched in blocks; position 0 is `start`.
 
     `first` is what was fetched already, from `start` on.
@@ -132,16 +131,10 @@ class DriveReader(io.RawIOBase):
     def __init__(
         self, fetch: Callable[[int, int], bytes], start: int, end: int, first: bytes = b""
     ):
+        super().__init__(start, end)
         self._fetch = fetch
-        self._start = start
-        self._end = max(start, end)
-        self._at = start
         self._block = first
         self._block_at = start
-
-    def readable(self) -> bool:
-        """Answer yes."""
-        return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read what is left of the block at the position, or of a new one."""
@@ -158,22 +151,6 @@ class DriveReader(io.RawIOBase):
         view[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
-
-    def seekable(self) -> bool:
-        """Answer yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, counted from the start of the range."""
-        return self._at - self._start
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move within the range; beyond its end there is nothing to read."""
-        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
-        if base + offset < self._start:
-            raise ValueError("seek before the start of the range")
-        self._at = base + offset
-        return self.tell()
 
     def close(self) -> None:
         """Let go of the block."""

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from dbsync.connectors.mysql.existing import read_tables
 from dbsync.connectors.mysql.flavour import flavour_of
 from dbsync.connectors.mysql.mapping import (
+    FUNCTIONS,
     column_types,
-    functions,
     key_room,
     literal_default,
     type_text,
@@ -215,18 +215,17 @@ def test_a_default_that_is_no_value_here_is_left_out(logical: T, value: str) -> 
 
 def test_functions_of_defaults_are_taken_by_columns_of_their_types(maria_url: str) -> None:
     """Each function is an expression that the server accepts, with any number of digits."""
-    spelled = functions(MARIADB)
     types = {
         "current_timestamp": ("timestamp(6)", "datetime(3)", "datetime", "longtext"),
         "current_date": ("date", "datetime"),
         "current_time": ("time(6)", "time"),
         "random_uuid": ("uuid", "char(36)"),
     }
-    assert types.keys() == spelled.keys()
+    assert types.keys() == FUNCTIONS.keys()
     for name, texts in types.items():
         for text in texts:
             make(maria_url, "DROP TABLE IF EXISTS t", f"CREATE TABLE t (i INT, c {text} "
-                 f"DEFAULT {spelled[name]})", "INSERT INTO t (i) VALUES (1)")  # fmt: skip
+                 f"DEFAULT {FUNCTIONS[name]})", "INSERT INTO t (i) VALUES (1)")  # fmt: skip
             assert query(maria_url, "SELECT c FROM t") != [(None,)]
     with session(maria_url) as opened:
         assert read_tables(opened, [NAME])[NAME].columns[1].default is not None
