@@ -27,7 +27,7 @@ from dbsync.connectors.base import (
     ImportOptions,
     Source,
 )
-from dbsync.connectors.registry import database_name, open_source, open_target
+from dbsync.connectors.registry import database_name, open_source, open_target, takes_schema
 from dbsync.errors import UsageError
 from dbsync.model.selection import Selection
 from dbsync.pipeline import access
@@ -618,5 +618,4 @@ def _jobs(jobs: int | None) -> int:
 
 
 def _schema_for(url: str, schema: str | None) -> str | None:
-    scheme = url.partition(":")[0].partition("+")[0].lower()
-    return None if scheme in ("sqlite", "mysql", "mariadb") else schema
+    return schema if takes_schema(url) else None

@@ -36,6 +36,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     upsert: bool
     schemas: bool
     """Tables live in named schemas."""
+    independent_tables: bool = False
+    """Nothing connects the tables: each is imported by itself, several at once, and one that fails
+    leaves the others alone. Such a target creates tables unless told not to, and refuses those
+    that exist unless told what to do with them."""
 
 
 class Consistency(msgspec.Struct, frozen=True, kw_only=True):

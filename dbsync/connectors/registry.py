@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from dbsync.connectors.base import Source, Target
+from dbsync.connectors.options import TreasureDataOptions
 from dbsync.errors import UsageError
 
 _PACKAGES = {
@@ -19,8 +20,10 @@ _PACKAGES = {
     "mysql": "dbsync.connectors.mysql",
     "mariadb": "dbsync.connectors.mysql",
     "sqlite": "dbsync.connectors.sqlite",
+    "td": "dbsync.connectors.treasuredata",
 }
 _WITH_SCHEMAS = {"dbsync.connectors.postgres"}
+_TREASURE_DATA = "dbsync.connectors.treasuredata"
 
 
 class _Connector(Protocol):
@@ -29,19 +32,31 @@ class _Connector(Protocol):
     def open_target(self, url: str, **options: object) -> Target: ...
 
 
-def open_source(url: str, *, schema: str | None = None, jobs: int = 1) -> Source:
+def open_source(
+    url: str,
+    *,
+    schema: str | None = None,
+    jobs: int = 1,
+    treasure_data: TreasureDataOptions | None = None,
+) -> Source:
     """Open the database behind `url` for reading with up to `jobs` connections for rows.
 
-    The caller closes it. Raises `UsageError` for an unknown scheme and `SourceError` where the
-    database cannot be reached.
+    The caller closes it. `treasure_data` goes to the connector of Treasure Data alone. Raises
+    `UsageError` for an unknown scheme and `SourceError` where the database cannot be reached.
     """
-    connector, options = _find(url, schema)
+    connector, options = _find(url, schema, treasure_data)
     return connector.open_source(url, jobs=jobs, **options)
 
 
-def open_target(url: str, *, schema: str | None = None, jobs: int = 1) -> Target:
+def open_target(
+    url: str,
+    *,
+    schema: str | None = None,
+    jobs: int = 1,
+    treasure_data: TreasureDataOptions | None = None,
+) -> Target:
     """Open the database behind `url` for writing; as `open_source`, but raises `TargetError`."""
-    connector, options = _find(url, schema)
+    connector, options = _find(url, schema, treasure_data)
     return connector.open_target(url, jobs=jobs, **options)
 
 
@@ -56,9 +71,20 @@ def database_name(url: str) -> str | None:
     return (path.stem if is_file else path.name) or None
 
 
-def _find(url: str, schema: str | None) -> tuple[_Connector, dict[str, object]]:
+def takes_schema(url: str) -> bool:
+    """Say whether the tables behind `url` live in named schemas."""
+    return _package(url) in _WITH_SCHEMAS
+
+
+def _package(url: str) -> str | None:
+    return _PACKAGES.get(url.partition("://")[0].partition("+")[0].lower())
+
+
+def _find(
+    url: str, schema: str | None, treasure_data: TreasureDataOptions | None
+) -> tuple[_Connector, dict[str, object]]:
     scheme, separator, _ = url.partition("://")
-    package = _PACKAGES.get(scheme.partition("+")[0].lower())
+    package = _package(url)
     if not separator or package is None:
         known = ", ".join(f"{name}://" for name in _PACKAGES)
         shown = scheme if separator else "no scheme"
@@ -67,6 +93,8 @@ def _find(url: str, schema: str | None) -> tuple[_Connector, dict[str, object]]:
             hint=f"a URL starts with one of {known}",
         )
     options: dict[str, object] = {}
+    if package == _TREASURE_DATA:
+        options["treasure_data"] = treasure_data or TreasureDataOptions()
     if package in _WITH_SCHEMAS:
         options["schema"] = schema
     elif schema is not None:

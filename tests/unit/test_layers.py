@@ -26,6 +26,7 @@ LAYERS = {
         "dbsync.archive",
         "dbsync.storage",
         "dbsync.connectors.base",
+        "dbsync.connectors.options",
         "dbsync.connectors.registry",
         "dbsync.pipeline",
         "dbsync.__version__",
@@ -34,6 +35,7 @@ LAYERS = {
         "dbsync.errors",
         "dbsync.model",
         "dbsync.connectors.base",
+        "dbsync.connectors.options",
         "dbsync.storage.options",
         "dbsync.pipeline.retention",  # the policy is one value, from the option to the decision
         "dbsync.config",
@@ -42,6 +44,7 @@ LAYERS = {
         "dbsync.errors",
         "dbsync.model",
         "dbsync.connectors.base",
+        "dbsync.connectors.options",
         "dbsync.connectors.registry",
         "dbsync.storage",
         "dbsync.pipeline",
@@ -94,7 +97,9 @@ OTHERS = {
     "httplib2": ("dbsync.storage.drive",),
     "boto3": ("dbsync.storage.s3",),
     "botocore": ("dbsync.storage.s3",),
-    "urllib3": ("dbsync.storage.s3",),
+    "urllib3": ("dbsync.storage.s3", "dbsync.connectors.treasuredata"),
+    "tdclient": ("dbsync.connectors.treasuredata",),
+    "msgpack": ("dbsync.connectors.treasuredata",),
 }
 
 DRIVERS = {
@@ -104,6 +109,8 @@ DRIVERS = {
     "adbc_driver_sqlite",
     "boto3",
     "botocore",
+    "tdclient",
+    "msgpack",
 }
 HEAVY = DRIVERS | {"pyrage", "pyarrow", "sqlalchemy", "zstandard", "numpy"}
 
