@@ -48,6 +48,13 @@ class TargetError(DatabaseError):
     exit_code = 4
 
 
+class UndoneError(TargetError):
+    """The target undid a transaction in favour of another one: a deadlock, or no serial order.
+
+    Nothing of it is left, so the same work may be done again at once.
+    """
+
+
 class StorageError(DbsyncError):
     """The place where archives are kept failed: disk full, no rights, object missing."""
 

@@ -227,7 +227,8 @@ class TableWriter(Protocol):
 
     def commit(self, chunk: ChunkId) -> Counts:
         """Make the rows written since the last commit visible, together with the chunk's line in
-        the ledger; under a single transaction, only complete the chunk."""
+        the ledger; under a single transaction, only complete the chunk. After an `UndoneError`,
+        from here or from `write`, a new writer may be given the same chunk again."""
         ...
 
 

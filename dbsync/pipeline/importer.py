@@ -1,56 +1,25 @@
 """An archive into a database: plan, then load chunks side by side, then finish the schema.
 
-What lives here: the order of work of an import and what may run at the same time. Must not know:
-SQL, files, Parquet.
+What lives here: the order of work of an import. Must not know: SQL, files, Parquet.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from itertools import groupby
 from time import monotonic
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from dbsync.archive import Archive, ChunkRef
-from dbsync.connectors.base import (
-    ChunkId,
-    Counts,
-    DdlMode,
-    ImportOptions,
-    ImportPlan,
-    Load,
-    TablePlan,
-    TableWriter,
-    Target,
-)
-from dbsync.model.schema import Database, Name
+from dbsync.connectors.base import DdlMode, ImportOptions, ImportPlan, Target
+from dbsync.model.schema import Database
 from dbsync.model.selection import Selection
-from dbsync.model.values import MisfitError
-from dbsync.pipeline.ahead import ahead
-from dbsync.pipeline.events import (
-    ChunkDone,
-    ChunkWritten,
-    Event,
-    Finished,
-    OnEvent,
-    Planned,
-    StageStarted,
-    TableDone,
-)
-from dbsync.pipeline.examine import check_before_writing, with_key
-from dbsync.pipeline.executor import ThreadExecutor
+from dbsync.pipeline.events import Finished, OnEvent, Planned, StageStarted
+from dbsync.pipeline.examine import check_before_writing
 from dbsync.pipeline.exporter import refuse_losses
+from dbsync.pipeline.loading import Rows, Watch
 from dbsync.pipeline.restrict import restrict
-from dbsync.pipeline.results import ImportResult, TableResult
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from dbsync.pipeline.results import ImportResult
 
 DdlChoice = Literal["none", "auto", "native", "portable"]
 
@@ -154,7 +123,7 @@ def import_from(
     with target.load(plan, options) as load:
         for stage, name in load.create():
             on_event(StageStarted(stage=stage, object=name))
-        rows = _Rows(archive, plan, load, on_event, watch=watch, held=held)
+        rows = Rows(archive, plan, load, on_event, watch=watch, held=held)
         on_event(StageStarted(stage="rows"))
         rows.load_all(jobs if target.capabilities.parallel_write else 1)
         for stage, name in load.finalize():
@@ -163,227 +132,3 @@ def import_from(
     result = rows.result(archive_id, monotonic() - started)
     on_event(Finished(rows=result.rows, bytes=rows.bytes, seconds=result.seconds))
     return result
-
-
-class Watch(Protocol):
-    """Whoever looks at what an import does."""
-
-    def planned(self, plan: ImportPlan) -> None:
-        """Look at the plan; an exception ends the import before it has changed anything."""
-        ...
-
-    def rows(self, table: Name, batches: Iterable[pa.RecordBatch]) -> None:
-        """Look at rows of the archive, from several threads: each is shown once."""
-        ...
-
-
-class _Rows:
-    """The rows of one import; `_load` runs in several threads, each with its own writer."""
-
-    def __init__(
-        self,
-        archive: Archive,
-        plan: ImportPlan,
-        load: Load,
-        on_event: OnEvent,
-        *,
-        watch: Watch | None,
-        held: dict[int, ChunkRef],
-    ):
-        self._watch = watch
-        self._held = held
-        self._archive = archive
-        self._plan = plan
-        self._load_api = load
-        self._on_event = on_event
-        self._lock = threading.Lock()
-        self._done = load.committed()
-        by_name = {t.source.name: t for t in plan.tables}
-        self._tables: dict[int, TablePlan] = {
-            index: by_name[table.name]
-            for index, table in enumerate(archive.database.tables)
-            if table.name in by_name and by_name[table.name].action != "skip"
-        }
-        self._counts: dict[Name, Counts] = {t.source.name: Counts() for t in plan.tables}
-        self._rows: Counter[Name] = Counter()
-        self._chunks: Counter[Name] = Counter()
-        self._resumed = 0
-        self.bytes = 0
-
-    def load_all(self, jobs: int) -> None:
-        """Load every chunk that is not committed yet, and read a pipe to its verified end."""
-        jobs = max(1, min(jobs, self._plan.max_writers))
-        if self._archive.sequential:
-            careful = any(_one_writer(plan) for plan in self._tables.values())
-            self._run(self._archive.chunks(), 1 if careful else jobs)
-        else:
-            for names in self._plan.table_order:
-                group = {i for i, plan in self._tables.items() if plan.source.name in names}
-                careful_tables = {i for i in group if _one_writer(self._tables[i])}
-                self._run(self._archive.chunks(careful_tables), 1)
-                self._run(self._archive.chunks(group - careful_tables), jobs)
-        for plan in self._tables.values():
-            self._on_event(TableDone(table=plan.source.name, rows=self._rows[plan.source.name]))
-
-    def _run(self, chunks: Iterator[ChunkRef], jobs: int) -> None:
-        # Chunks of a table wait until the tables that it refers to are complete. In a pipe the
-        # exporter has put them into that order.
-        order = {
-            name: number for number, names in enumerate(self._plan.table_order) for name in names
-        }
-
-        def group_of(chunk: ChunkRef) -> int:
-            plan = self._tables.get(chunk.table_index)
-            return -1 if plan is None else order.get(plan.source.name, -1)
-
-        for _, group in groupby(chunks, key=group_of):
-            executor = ThreadExecutor(jobs)
-            writers = _Writers(self._load_api)
-            failed = True
-            try:
-                with closing(self._reading(group)) as reading:
-                    for _ in executor.run(lambda chunk: self._load(chunk, writers), reading):  # noqa: B023
-                        pass
-                failed = False
-            finally:
-                writers.close(failed=failed)
-
-    def _reading(self, chunks: Iterable[ChunkRef]) -> Generator[ChunkRef]:
-        """Yield the chunks that have to be looked at; at random, with their bytes in memory."""
-        wanted = self._wanted(chunks)
-        return (
-            (chunk for chunk in wanted)
-            if self._archive.sequential
-            else ahead(self._archive, wanted)
-        )
-
-    def _wanted(self, chunks: Iterable[ChunkRef]) -> Iterator[ChunkRef]:
-        for chunk in chunks:
-            plan = self._tables.get(chunk.table_index)
-            if plan is None:
-                continue
-            if self._watch is None and (plan.source.name, chunk.number) in self._done:
-                self._resume(chunk, plan.source.name)
-                continue
-            # What was read to be checked is kept no longer than the work on it.
-            yield chunk if chunk.position is None else self._held.pop(chunk.position, chunk)
-
-    def _resume(self, chunk: ChunkRef, name: Name) -> None:
-        with self._lock:
-            self._resumed += 1
-        self._finish_chunk(chunk, name, chunk.rows_known or 0, resumed=True)
-
-    def _load(self, chunk: ChunkRef, writers: _Writers) -> None:
-        plan = self._tables[chunk.table_index]
-        name = plan.source.name
-        if self._watch is not None and (name, chunk.number) in self._done:
-            self._watch.rows(name, chunk.batches())
-            self._resume(chunk, name)
-            return
-        rows = 0
-        with writers.borrow(plan) as writer:
-            for batch in chunk.batches():
-                if self._watch is not None:
-                    self._watch.rows(name, [batch])
-                try:
-                    writer.write(batch)
-                except MisfitError as error:
-                    raise with_key(error, plan, batch) from error
-                rows += batch.num_rows
-            self._emit(ChunkWritten(table=name, chunk=chunk.number))
-            counts = writer.commit(ChunkId(table=name, number=chunk.number, digest=chunk.sha256))
-        with self._lock:
-            self._counts[name] = _add(self._counts[name], counts)
-        self._finish_chunk(chunk, name, rows)
-
-    def _finish_chunk(
-        self, chunk: ChunkRef, name: Name, rows: int, *, resumed: bool = False
-    ) -> None:
-        with self._lock:
-            self._rows[name] += rows
-            self._chunks[name] += 1
-            self.bytes += chunk.size
-        self._emit(
-            ChunkDone(table=name, chunk=chunk.number, rows=rows, bytes=chunk.size, resumed=resumed)
-        )
-
-    def _emit(self, event: Event) -> None:
-        with self._lock:
-            self._on_event(event)
-
-    def result(self, archive_id: str, seconds: float) -> ImportResult:
-        """Sum up what was done."""
-        tables = tuple(
-            TableResult(
-                table=plan.source.name,
-                rows=self._rows[plan.source.name],
-                chunks=self._chunks[plan.source.name],
-                action=plan.action,
-                counts=self._counts[plan.source.name],
-            )
-            for plan in self._plan.tables
-        )
-        return ImportResult(
-            archive_id=archive_id,
-            plan=self._plan,
-            tables=tables,
-            rows=self._rows.total(),
-            resumed_chunks=self._resumed,
-            seconds=seconds,
-        )
-
-
-class _Writers:
-    """One open writer for each thread, kept while chunks of the same table follow one another."""
-
-    def __init__(self, load: Load):
-        self._load = load
-        self._lock = threading.Lock()
-        self._idle: list[tuple[TablePlan, TableWriter]] = []
-
-    @contextmanager
-    def borrow(self, plan: TablePlan) -> Generator[TableWriter]:
-        """Lend a writer for `plan`, opening one where none is idle; one that failed is closed."""
-        writer = self._take(plan)
-        try:
-            yield writer
-        except BaseException as error:
-            writer.__exit__(type(error), error, error.__traceback__)
-            raise
-        with self._lock:
-            self._idle.append((plan, writer))
-
-    def _take(self, plan: TablePlan) -> TableWriter:
-        stale: TableWriter | None = None
-        with self._lock:
-            for position, (table, writer) in enumerate(self._idle):
-                if table is plan:
-                    del self._idle[position]
-                    return writer
-            # No more writers than threads: one of another table makes room.
-            if self._idle:
-                _, stale = self._idle.pop(0)
-        if stale is not None:
-            stale.__exit__(None, None, None)
-        return self._load.writer(plan).__enter__()
-
-    def close(self, *, failed: bool) -> None:
-        """Close every idle writer; a failure to close is not hidden unless another one is up."""
-        for _, writer in self._idle:
-            try:
-                writer.__exit__(None, None, None)
-            except Exception:
-                if not failed:
-                    raise
-        self._idle.clear()
-
-
-def _one_writer(plan: TablePlan) -> bool:
-    return plan.ordered or plan.action == "overwrite"
-
-
-def _add(left: Counts, right: Counts) -> Counts:
-    summed = {
-        field: getattr(left, field) + getattr(right, field) for field in Counts.__struct_fields__
-    }
-    return msgspec.convert(summed, Counts)

@@ -23,6 +23,7 @@ EXIT_CODES = {
     errors.DatabaseError: 1,
     errors.SourceError: 3,
     errors.TargetError: 4,
+    errors.UndoneError: 4,
     errors.StorageError: 5,
     errors.ArchiveError: 6,
     errors.LossError: 7,

@@ -11,7 +11,13 @@ import socket
 from collections.abc import Collection, Iterable
 
 from dbsync.connectors.redaction import redact
-from dbsync.errors import ConflictError, DatabaseError, DbsyncError
+from dbsync.errors import (
+    ConflictError,
+    DatabaseError,
+    DbsyncError,
+    TargetError,
+    UndoneError,
+)
 
 LOST = frozenset(
     {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2055, 4031}
@@ -80,6 +86,7 @@ _HINTS: dict[int, str] = {
     2005: "check the host's name",
 }
 _CONFLICTS = frozenset({1205, 3572})
+_UNDONE = frozenset({1213})
 _RETRYABLE = LOST | _CONFLICTS | {1040, 1129, 1203, 1213, 1412, 2002, 2003}
 
 
@@ -118,6 +125,8 @@ def translate(
     if not code:
         return error(message, hint=hint or _NETWORK, retryable=True)
     kind = ConflictError if code in _CONFLICTS else error
+    if code in _UNDONE and error is TargetError:
+        kind = UndoneError
     advice = hint or _HINTS.get(code)
     return kind(f"{message} [{code}]", hint=advice, retryable=code in _RETRYABLE)
 

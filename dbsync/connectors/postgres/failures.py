@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dbsync.connectors.redaction import redact
-from dbsync.errors import ConflictError, DatabaseError, DbsyncError
+from dbsync.errors import (
+    ConflictError,
+    DatabaseError,
+    DbsyncError,
+    TargetError,
+    UndoneError,
+)
 
 _HINTS: dict[str, str] = {
     "08": "check that the server is up and the network is stable, then run the same command again",
@@ -32,6 +38,7 @@ _HINTS: dict[str, str] = {
 }
 _RETRYABLE = ("08", "40", "53300", "55P03", "57P01", "57P02", "57P03", "57P05")
 _CONFLICTS = ("55P03",)
+_UNDONE = ("40001", "40P01")
 
 
 def sqlstate(failure: BaseException) -> str | None:
@@ -71,14 +78,17 @@ def translate(
     """Make dbsync's error of a driver's; the caller raises it ``from`` the driver's.
 
     `doing` says what was being done and on what, such as ``reading table public.a``. A lock that
-    was not free in time becomes `ConflictError`, everything else `error`. A failure without a
-    SQLSTATE is a lost connection. `hint` replaces the general one.
+    was not free in time becomes `ConflictError`, a deadlock of the target `UndoneError`, everything
+    else `error`. A failure without a SQLSTATE is a lost connection. `hint` replaces the general
+    one.
     """
     code = sqlstate(failure)
     message = f"{doing} failed: {cause(failure, secrets)}"
     if code is None:
         return error(message, hint=hint or _HINTS["08"], retryable=True)
     kind = ConflictError if code in _CONFLICTS else error
+    if code in _UNDONE and error is TargetError:
+        kind = UndoneError
     advice = hint or _HINTS.get(code) or _HINTS.get(code[:2])
     return kind(f"{message} [{code}]", hint=advice, retryable=code.startswith(_RETRYABLE))
 

@@ -29,7 +29,7 @@ from dbsync.pipeline.results import Comparison
 class LoadVerification:
     """Digests of rows on their way into a database, and their comparison with what arrived.
 
-    An importer's watch (`dbsync.pipeline.importer.Watch`): it refuses a plan under which the
+    An importer's watch (`dbsync.pipeline.loading.Watch`): it refuses a plan under which the
     comparison could not be exact. Made by `of_archive` or `of_snapshot`.
     """
 
