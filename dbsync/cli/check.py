@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.failures import SOURCE
 from dbsync.cli.parameters import option
 from dbsync.cli.render import show_check
@@ -15,6 +15,7 @@ from dbsync.config import CheckSettings
 
 @click.command(short_help="Connect to a database and check rights.")
 @options.database_options
+@treasure_data.connection_options
 @option("--schema", help="PostgreSQL only: look at this schema alone.")
 @options.common_options
 @click.pass_context

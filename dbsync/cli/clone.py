@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.differences import show_comparison
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.parameters import option
@@ -21,6 +21,7 @@ from dbsync.config import CloneSettings
 @options.row_options
 @options.schema_option
 @options.landing_options
+@treasure_data.clone_options
 @option("--keep", metavar="ARCHIVE", help="Keep the archive at this place.")
 @options.overwrite_archive_option
 @options.encrypt_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.progress import watching
 from dbsync.cli.render import as_json, show_export
 from dbsync.cli.session import begin, check_pipes
@@ -17,6 +17,7 @@ from dbsync.config import ExportSettings
 @options.database_options
 @options.table_options
 @options.row_options
+@treasure_data.reading_options
 @options.schema_option
 @options.include_schema_option(
     default=True, help_text="Carry keys, indexes, views and other definitions."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.differences import show_comparison
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.parameters import option
@@ -23,6 +23,7 @@ from dbsync.config import ImportSettings
 @options.archive_row_options
 @options.schema_option
 @options.landing_options
+@treasure_data.writing_options
 @option(
     "--resume/--no-resume",
     default=True,

@@ -47,7 +47,8 @@ database_options = combine(
     option(
         "--url",
         secret=True,
-        help="The database, such as postgresql://user@host/name or mysql://user@host/name.",
+        help="The database, such as postgresql://user@host/name, mysql://user@host/name or "
+        "td://region/name.",
     ),
     option("--engine", help=f"In place of --url: {', '.join(ENGINES)}."),
     option("--host", help="Host name, or the path of a Unix socket (for PostgreSQL its folder)."),
@@ -191,19 +192,21 @@ overwrite_archive_option = option(
 )
 
 
-def include_schema_option(*, default: bool, help_text: str) -> Decorator[Any]:
+def include_schema_option(*, default: bool | None, help_text: str) -> Decorator[Any]:
     """Declare --include-schema with its default, which differs between export and import."""
     return option(
         "--include-schema/--no-include-schema",
         default=default,
-        show_default=True,
+        show_default=default is not None,
         help=help_text,
     )
 
 
 landing_options = combine(
     include_schema_option(
-        default=False, help_text="Create tables that are missing, with keys, indexes and so on."
+        default=None,
+        help_text="Create tables that are missing, with keys, indexes and so on.  [default: no; "
+        "yes for Treasure Data]",
     ),
     option(
         "--ddl",
@@ -216,9 +219,7 @@ landing_options = combine(
     option(
         "--existing",
         type=click.Choice(["append", "skip", "overwrite", "error"]),
-        default="append",
-        show_default=True,
-        help="What to do with tables that exist.",
+        help="What to do with tables that exist.  [default: append; error for Treasure Data]",
     ),
     option("--skip-existing", is_flag=True, help="Short for --existing skip."),
     option("--overwrite", is_flag=True, help="Short for --existing overwrite."),

@@ -12,7 +12,7 @@ from dbsync.cli.parameters import option
 from dbsync.cli.progress import watching
 from dbsync.cli.render import as_json
 from dbsync.cli.session import begin
-from dbsync.config.settings import RehearseSettings
+from dbsync.config.archives import RehearseSettings
 from dbsync.pipeline.results import RehearsalResult
 
 MAX_LINES = 20

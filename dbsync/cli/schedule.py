@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.parameters import combine, option
 from dbsync.cli.progress import watching
 from dbsync.cli.retention import retention_options
@@ -94,6 +94,7 @@ _reports = combine(
 @options.database_options
 @options.table_options
 @options.row_options
+@treasure_data.reading_options
 @options.schema_option
 @options.include_schema_option(
     default=True, help_text="Carry keys, indexes, views and other definitions."

@@ -14,6 +14,7 @@ import click
 from dbsync.cli.parameters import Argument, Option, environment, given
 from dbsync.config import Given, Origin
 from dbsync.config.environment import FILE_SUFFIX, PREFIX
+from dbsync.config.treasure_data import KEY_OPTIONS
 from dbsync.config.url import has_password
 from dbsync.errors import UsageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _STANDARD_STREAMS = {"-", "/dev/stdin", "/dev/stdout"}
 _AMAZON_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _URL_OPTIONS = ("url", "source", "target", "against", "rehearse_url")
+_SECRETS = ("password", *KEY_OPTIONS)
 
 
 def begin(ctx: click.Context) -> tuple[Given, Output]:
@@ -63,6 +65,8 @@ def _learn_secrets(chosen: Given, output: Output) -> None:
         url = chosen.text(name)
         if url is not None:
             output.redactor.learn_url(url)
+    for name in KEY_OPTIONS:
+        output.redactor.learn((chosen.text(name) or "").strip())
     # All of a webhook's URL is one: many services put a token into its path.
     output.redactor.learn(chosen.text("webhook") or "")
     for variable in _AMAZON_SECRETS:
@@ -109,13 +113,13 @@ def _explain(chosen: Given, output: Output) -> None:
             output.note(f"{label} is taken from {place}")
     visible = [
         chosen.label(name)
-        for name in (*_URL_OPTIONS, "password")
+        for name in (*_URL_OPTIONS, *_SECRETS)
         if chosen.origin(name) is Origin.FLAG
-        and (name == "password" or has_password(chosen.text(name) or ""))
+        and (name in _SECRETS or has_password(chosen.text(name) or ""))
     ]
     if visible:
-        variable = PREFIX + visible[0].lstrip("-").upper()
+        variable = PREFIX + visible[0].lstrip("-").replace("-", "_").upper()
         output.note(
-            f"the password in {visible[0]} can be seen in the list of processes; "
+            f"the secret in {visible[0]} can be seen in the list of processes; "
             f"{variable} or {variable}_FILE keeps it hidden"
         )

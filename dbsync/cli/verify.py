@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options
+from dbsync.cli import options, treasure_data
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.parameters import option
 from dbsync.cli.progress import watching
@@ -26,6 +26,7 @@ from dbsync.config import VerifySettings
     help="Compare only these tables: names or globs, also as schema.name.",
 )
 @option("--schema", help="Look for the tables in this schema of the database.")
+@treasure_data.reading_options
 @options.jobs_option
 @options.progress_option
 @options.common_options

@@ -6,19 +6,16 @@ text forms of options. Must not know: click, rich, or what a command does with i
 
 from __future__ import annotations
 
-from dbsync.config.environment import Environment, Found, Origin
-from dbsync.config.given import Given
-from dbsync.config.service import HealthSettings, ScheduleSettings
-from dbsync.config.settings import (
-    CheckSettings,
-    CloneSettings,
-    ExportSettings,
+from dbsync.config.archives import (
     ExtractSettings,
-    ImportSettings,
     InspectSettings,
     KeygenSettings,
     VerifySettings,
 )
+from dbsync.config.databases import CheckSettings, CloneSettings, ExportSettings, ImportSettings
+from dbsync.config.environment import Environment, Found, Origin
+from dbsync.config.given import Given
+from dbsync.config.service import HealthSettings, ScheduleSettings
 from dbsync.config.url import build_url, redact, same_database, secrets_of
 from dbsync.pipeline.retention import find_zone
 

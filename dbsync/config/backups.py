@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from dbsync.config.given import Given, archived_database
-from dbsync.config.settings import identity_files, storage_options
+from dbsync.config.shared import identity_files
+from dbsync.config.stores import storage_options
 from dbsync.config.text import parse_duration
 from dbsync.errors import UsageError
 from dbsync.pipeline.retention import RetentionPolicy

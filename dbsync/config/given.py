@@ -56,6 +56,10 @@ class Given:
         """Return a yes or no."""
         return bool(self._values.get(name))
 
+    def choice(self, name: str) -> bool | None:
+        """Return a yes or no that the user gave, or None."""
+        return self.flag(name) if self.has(name) else None
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the values of an option that may be repeated."""
         return tuple(cast("Iterable[str]", self._values.get(name) or ()))
@@ -74,24 +78,26 @@ def resolve_on_conflict(given: Given) -> ConflictMode:
         spellings.append(("on_conflict", given.text("on_conflict") or "update"))
     if given.has("upsert"):
         spellings.append(("upsert", "update" if given.flag("upsert") else "error"))
-    return cast(ConflictMode, _strongest(given, spellings, default="update"))
+    return cast(ConflictMode, _strongest(given, spellings) if spellings else "update")
 
 
-def resolve_existing(given: Given) -> ExistingMode:
-    """Choose among --existing, --skip-existing and --overwrite; raises `UsageError`."""
+def resolve_existing(given: Given) -> ExistingMode | None:
+    """Choose among --existing, --skip-existing and --overwrite; None leaves it to the target.
+
+    Raises `UsageError`.
+    """
     spellings: list[tuple[str, str]] = []
-    if given.has("existing"):
-        spellings.append(("existing", given.text("existing") or "append"))
+    existing = given.text("existing")
+    if given.has("existing") and existing is not None:
+        spellings.append(("existing", existing))
     for name, meaning in (("skip_existing", "skip"), ("overwrite", "overwrite")):
         if given.flag(name):
             spellings.append((name, meaning))
-    return cast(ExistingMode, _strongest(given, spellings, default="append"))
+    return cast("ExistingMode | None", _strongest(given, spellings) if spellings else None)
 
 
-def _strongest(given: Given, spellings: list[tuple[str, str]], *, default: str) -> str:
+def _strongest(given: Given, spellings: list[tuple[str, str]]) -> str:
     """Choose among spellings of one choice: the highest origin wins, equals must agree."""
-    if not spellings:
-        return default
     top = max(given.origin(name) for name, _ in spellings)
     chosen = [(name, meaning) for name, meaning in spellings if given.origin(name) == top]
     if len({meaning for _, meaning in chosen}) > 1:

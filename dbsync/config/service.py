@@ -10,8 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from dbsync.config.backups import retention_policy
+from dbsync.config.databases import ExportSettings
 from dbsync.config.given import Given, archived_database
-from dbsync.config.settings import ExportSettings, identity_files, storage_options
+from dbsync.config.shared import identity_files
+from dbsync.config.stores import storage_options
 from dbsync.config.text import parse_duration
 from dbsync.config.url import redact
 from dbsync.errors import UsageError

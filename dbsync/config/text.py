@@ -57,6 +57,31 @@ def parse_columns(texts: Iterable[str], label: str) -> dict[str, tuple[str, ...]
     return chosen
 
 
+def parse_table_columns(texts: Iterable[str], label: str) -> dict[str, str]:
+    """Read ``table:column``, or ``column`` for every table, into table pattern and column.
+
+    Raises `UsageError`.
+    """
+    chosen: dict[str, str] = {}
+    for text in texts:
+        end = _end(_TABLE, text, 0)
+        table, colon, column = text[:end].strip(), text[end : end + 1], text[end + 1 :].strip()
+        if not colon:
+            table, column = "*", table
+        if (
+            not table
+            or not column
+            or colon not in ("", ":")
+            or _end(_TABLE, column, 0) < len(column)
+        ):
+            raise UsageError(f"{label} {text!r}: not of the form TABLE:COLUMN or COLUMN")
+        pattern = table if not colon else _as_pattern(table)
+        if pattern in chosen:
+            raise UsageError(f"{label}: {table} is given twice", hint="give it once")
+        chosen[pattern] = _as_name(column)
+    return chosen
+
+
 def parse_where(texts: Iterable[str], label: str) -> dict[str, str]:
     """Read conditions into table pattern and condition, ``*`` being every selected table.
 

@@ -20,12 +20,16 @@ _ENGINES = {
     "mysql": "mysql",
     "mariadb": "mariadb",
     "sqlite": "sqlite",
+    "td": "td",
 }
 _SAME = {"mariadb": "mysql"}
 """Schemes that reach the same servers; the connector asks the server what it is."""
 
 _SOCKET = {"postgresql": "host", "mysql": "unix_socket", "mariadb": "unix_socket"}
 """What a socket is called in the query of a URL: a folder for PostgreSQL, else a file."""
+
+_TREASURE_DATA = "td"
+"""Its password is the API key, and nothing else stands before the @."""
 
 _PORTS = {"postgresql": 5432, "mysql": 3306}
 ENGINES = tuple(_ENGINES)
@@ -73,6 +77,12 @@ def build_url(
                 hint="give only --engine sqlite and --database FILE",
             )
         return f"{scheme}:///{quote(database, safe='/:')}"
+    if scheme == _TREASURE_DATA and (username or password or not host):
+        raise UsageError(
+            "Treasure Data takes a host and an API key, no username or password",
+            hint="give --host with the region or the endpoint, such as eu01, and the key as "
+            "DBSYNC_TD_API_KEY",
+        )
     name = quote(database, safe="")
     user = quote(username, safe="") if username else ""
     if password:
@@ -101,7 +111,7 @@ def with_password(url: str, password: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    start, end = _userinfo(rest)
+    start, end = _userinfo(rest, is_treasure_data(url))
     user = rest[start:end].partition(":")[0]
     tail = rest[end + 1 :] if end else rest
     return f"{scheme}://{user}:{quote(password, safe='')}@{tail}"
@@ -109,7 +119,12 @@ def with_password(url: str, password: str) -> str:
 
 def takes_password(url: str) -> bool:
     """Say whether the engine behind a URL knows passwords at all."""
-    return url.partition(":")[0].partition("+")[0].lower() not in _FILE_ENGINES
+    return _scheme(url) not in {*_FILE_ENGINES, _TREASURE_DATA}
+
+
+def is_treasure_data(url: str) -> bool:
+    """Say whether a URL names a database of Treasure Data."""
+    return _scheme(url) == _TREASURE_DATA
 
 
 def redact(text: str) -> str:
@@ -127,10 +142,12 @@ def secrets_of(url: str) -> frozenset[str]:
     found: set[str] = set()
     _, separator, rest = url.partition("//")
     if separator:
-        start, end = _userinfo(rest)
-        _, colon, password = rest[start:end].partition(":")
+        start, end = _userinfo(rest, is_treasure_data(url))
+        user, colon, password = rest[start:end].partition(":")
         if colon and password:
             found.add(password)
+        if user and is_treasure_data(url):
+            found.add(user)
     found.update(value for _, value in _SECRET_QUERY.findall(url) if value)
     return frozenset(found | {unquote(secret) for secret in found})
 
@@ -142,7 +159,7 @@ def same_database(one: str, other: str) -> bool:
 
 def _identity(url: str) -> tuple[object, ...]:
     parts = urlsplit(url)
-    scheme = parts.scheme.partition("+")[0].lower()
+    scheme = _scheme(url)
     scheme = _ENGINES.get(scheme, scheme)
     scheme = _SAME.get(scheme, scheme)
     try:
@@ -150,20 +167,36 @@ def _identity(url: str) -> tuple[object, ...]:
     except ValueError:
         return (url,)
     port = port or _PORTS.get(scheme)
-    return (scheme, (parts.hostname or "").lower(), port, unquote(parts.path), parts.query)
+    # The same names in another account of Treasure Data are another database.
+    account = parts.password if scheme == _TREASURE_DATA else None
+    return (
+        *(scheme, (parts.hostname or "").lower(), port),
+        *(unquote(parts.path), parts.query, account),
+    )
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].partition("+")[0].lower()
 
 
 def _redact_url(url: str) -> str:
     head, separator, rest = url.partition("//")
-    start, end = _userinfo(rest)
+    start, end = _userinfo(rest, is_treasure_data(url))
     user, colon, password = rest[start:end].partition(":")
+    if user and is_treasure_data(url):
+        return f"{head}{separator}{MASK}{rest[end:]}"
     if not colon or not password:
         return url
     return f"{head}{separator}{user}:{MASK}{rest[end:]}"
 
 
-def _userinfo(rest: str) -> tuple[int, int]:
-    """Find user and password behind ``//``: from 0 to the index of the ``@``, or (0, 0)."""
+def _userinfo(rest: str, slashes: bool) -> tuple[int, int]:
+    """Find user and password behind ``//``: from 0 to the index of the ``@``, or (0, 0).
+
+    `slashes` says that the password usually has some, as the keys of Treasure Data do.
+    """
+    if slashes:
+        return 0, max(0, rest.rfind("@"))
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
         return 0, authority.rindex("@")

@@ -76,6 +76,11 @@ def takes_schema(url: str) -> bool:
     return _package(url) in _WITH_SCHEMAS
 
 
+def is_treasure_data(url: str) -> bool:
+    """Say whether `url` names a database of Treasure Data."""
+    return _package(url) == _TREASURE_DATA
+
+
 def _package(url: str) -> str | None:
     return _PACKAGES.get(url.partition("://")[0].partition("+")[0].lower())
 

@@ -48,6 +48,7 @@ LAYERS = {
         "dbsync.connectors.registry",
         "dbsync.storage",
         "dbsync.pipeline",
+        "dbsync.api",
         "dbsync.__version__",
     ),
     "dbsync.service": (

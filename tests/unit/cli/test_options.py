@@ -81,6 +81,11 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
         StorageOptions(s3_sse="aws:kms", s3_sse_kms_key_id="alias/backup"),
     ),
 }
+# These mean something for td:// URLs alone: see test_treasure_data.py.
+TREASURE_DATA = {
+    *("td_api_key", "from_td_api_key", "to_td_api_key", "td_time_range", "td_time"),
+    *("td_time_column", "timeout", "table_parallelism", "download_parallelism"),
+}
 _PARTS = {"engine", "host", "port", "username", "password", "database"}
 _OUTPUT = {"as_json", "log_format", "verbose", "debug", "env_file", "progress"}
 # The others have tests of their own below; commands that make many calls, in a file of their own.
@@ -88,7 +93,7 @@ _ARRIVING = [
     (c, p)
     for c, p in _OPTIONS
     if c in _FUNCTIONS
-    and p.name not in _OUTPUT
+    and p.name not in _OUTPUT | TREASURE_DATA
     and (p.name not in _PARTS or c in {"inspect", "verify", "extract", "rehearse"})
 ]
 
@@ -109,11 +114,12 @@ def test_every_option_has_its_variable(command: str, param: click.Parameter) -> 
 
 
 def test_secrets_have_files() -> None:
-    """URLs and passwords, and nothing else, can be given as a file."""
+    """URLs, passwords and keys, and nothing else, can be given as a file."""
     secret = {param.name for _, param in _OPTIONS if getattr(param, "secret", False)}
     assert secret == {
         *("url", "password", "source", "target", "against"),
         *("rehearse_url", "webhook", "identities"),
+        *("td_api_key", "from_td_api_key", "to_td_api_key"),
     }
 
 
@@ -154,7 +160,7 @@ def _without(arguments: list[str], param: click.Parameter) -> list[str]:
 
 def test_every_argument_of_the_library_can_be_set() -> None:
     """Each argument of a library function is reached by some option of its command."""
-    reached = {argument for _, argument, _ in _VALUES.values()}
+    reached = {argument for _, argument, _ in _VALUES.values()} | {"treasure_data"}
     for name in COMMANDS:
         wanted = set(inspect.signature(getattr(api, name)).parameters) - {"on_event"}
         assert wanted <= reached, name

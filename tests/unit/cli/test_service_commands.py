@@ -17,7 +17,7 @@ from dbsync.errors import StorageError, UsageError
 from dbsync.pipeline.retention import RetentionPolicy
 from dbsync.service.state import State, Success, write_state
 from tests.unit.cli.conftest import Library, Run
-from tests.unit.cli.test_options import _OUTPUT, _PARTS, _VALUES
+from tests.unit.cli.test_options import _OUTPUT, _PARTS, _VALUES, TREASURE_DATA
 
 _OWN: dict[str, tuple[str, str, Any]] = {
     "archive": ("other/", "archive", "other/"),
@@ -46,7 +46,7 @@ _ALL = [
     (command, param)
     for command in ("schedule", "health")
     for param in cli.commands[command].params
-    if isinstance(param, Option | Argument) and param.name not in _PARTS | _OUTPUT
+    if isinstance(param, Option | Argument) and param.name not in _PARTS | _OUTPUT | TREASURE_DATA
 ]
 _LEAST = {"DBSYNC_ARCHIVE": "backups/", "DBSYNC_URL": "sqlite:///x", "DBSYNC_CRON": "0 2 * * *"}
 

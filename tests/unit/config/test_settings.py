@@ -22,7 +22,7 @@ from dbsync.config import (
 )
 from dbsync.config.backups import ListSettings, PruneSettings
 from dbsync.config.given import resolve_existing, resolve_on_conflict, resolve_url
-from dbsync.config.settings import storage_options
+from dbsync.config.stores import storage_options
 from dbsync.errors import UsageError
 from dbsync.storage.options import StorageOptions
 
@@ -56,7 +56,7 @@ def test_on_conflict(options: dict[str, Any], meaning: str) -> None:
 @pytest.mark.parametrize(
     ("options", "meaning"),
     [
-        ({}, "append"),
+        ({}, None),
         ({"skip_existing": (True, F)}, "skip"),
         ({"overwrite": (True, F)}, "overwrite"),
         ({"overwrite": (False, F), "existing": ("skip", E)}, "skip"),
@@ -64,7 +64,7 @@ def test_on_conflict(options: dict[str, Any], meaning: str) -> None:
         ({"overwrite": (True, F), "existing": ("overwrite", F)}, "overwrite"),
     ],
 )
-def test_existing(options: dict[str, Any], meaning: str) -> None:
+def test_existing(options: dict[str, Any], meaning: str | None) -> None:
     """The short forms mean what they say, and a flag beats the environment."""
     assert resolve_existing(chosen(**options)) == meaning
 
