@@ -153,6 +153,8 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = True
     schema: str | None = None
     """Put every table into this schema, on engines that have schemas."""
+    made_at: int = 0
+    """When the archive was begun, in Unix seconds."""
 
 
 class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,8 +235,8 @@ class TableWriter(Protocol):
 
 
 Stage = Literal[
-    "ledger", "create", "rows", "constraints", "indexes", "foreign_keys", "objects", "sequences",
-    "cleanup", "done",
+    "ledger", "create", "rows", "perform", "publish", "constraints", "indexes", "foreign_keys",
+    "objects", "sequences", "cleanup", "done",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ What lives here: the order of work of an import. Must not know: SQL, files, Parq
 
 from __future__ import annotations
 
+from datetime import datetime
 from time import monotonic
 from typing import Literal
 
@@ -49,7 +50,7 @@ def plan_import(
     to tables that hold some in one transaction, so that a conflict changes nothing at all.
     """
     plan = target.prepare(database, options)
-    if _all_or_nothing(plan, options):
+    if target.capabilities.transactions and _all_or_nothing(plan, options):
         options = replace(options, single_transaction=True)
         plan = target.prepare(database, options)
     if options.ddl != "none":
@@ -109,7 +110,11 @@ def import_from(
     """
     started = monotonic()
     database = restrict(archive.database, selection)
-    options = replace(options, ddl=choose_ddl(ddl, archive.database, target.capabilities.engine))
+    options = replace(
+        options,
+        ddl=choose_ddl(ddl, archive.database, target.capabilities.engine),
+        made_at=int(datetime.fromisoformat(archive.head.started).timestamp()),
+    )
     plan, options = plan_import(database, target, options, strict=strict, on_event=on_event)
     if watch is not None:
         watch.planned(plan)
@@ -123,7 +128,15 @@ def import_from(
     with target.load(plan, options) as load:
         for stage, name in load.create():
             on_event(StageStarted(stage=stage, object=name))
-        rows = Rows(archive, plan, load, on_event, watch=watch, held=held)
+        rows = Rows(
+            archive,
+            plan,
+            load,
+            on_event,
+            watch=watch,
+            held=held,
+            transactions=target.capabilities.transactions,
+        )
         on_event(StageStarted(stage="rows"))
         rows.load_all(jobs if target.capabilities.parallel_write else 1)
         for stage, name in load.finalize():

@@ -57,9 +57,11 @@ class Rows:
         *,
         watch: Watch | None,
         held: dict[int, ChunkRef],
+        transactions: bool,
     ):
         self._watch = watch
         self._held = held
+        self._transactions = transactions
         self._archive = archive
         self._plan = plan
         self._load_api = load
@@ -83,16 +85,20 @@ class Rows:
         """Load every chunk that is not committed yet, and read a pipe to its verified end."""
         jobs = max(1, min(jobs, self._plan.max_writers))
         if self._archive.sequential:
-            careful = any(_one_writer(plan) for plan in self._tables.values())
+            careful = any(self._one_writer(plan) for plan in self._tables.values())
             self._run(self._archive.chunks(), 1 if careful else jobs)
         else:
             for names in self._plan.table_order:
                 group = {i for i, plan in self._tables.items() if plan.source.name in names}
-                careful_tables = {i for i in group if _one_writer(self._tables[i])}
+                careful_tables = {i for i in group if self._one_writer(self._tables[i])}
                 self._run(self._archive.chunks(careful_tables), 1)
                 self._run(self._archive.chunks(group - careful_tables), jobs)
         for plan in self._tables.values():
             self._on_event(TableDone(table=plan.source.name, rows=self._rows[plan.source.name]))
+
+    def _one_writer(self, plan: TablePlan) -> bool:
+        # With transactions, the old rows are deleted and the new ones written in one.
+        return plan.ordered or (plan.action == "overwrite" and self._transactions)
 
     def _run(self, chunks: Iterator[ChunkRef], jobs: int) -> None:
         # Chunks of a table wait until the tables that it refers to are complete. In a pipe the
@@ -286,10 +292,6 @@ class _Writers:
                 if not failed:
                     raise
         self._idle.clear()
-
-
-def _one_writer(plan: TablePlan) -> bool:
-    return plan.ordered or plan.action == "overwrite"
 
 
 def _add(left: Counts, right: Counts) -> Counts:
