@@ -13,8 +13,8 @@ arranges. What it cannot show is whether the live service behaves as documented.
         fill(account, "sales", "big", [["id", "long"]],  # any SELECT of DuckDB, by name
              "SELECT range AS id, range AS time FROM range(50000)")
         tdclient.Client(key, endpoint=fake.endpoint)
-        fake.url(key, "sales")                           # td://:1%2Fsecret@127.0.0.1:PORT/sales?scheme=http
-        fake.fail("issue", "drop_after")                 # names in routes.py, actions in faults.py
+        fake.url(key, "sales")                           # td://:1%2Fsecret@127.0.0.1:PORT/sales?...
+        fake.fail("issue", "drop_after")                 # names in *_routes, actions in faults
         fake.fail("result", "status", status=429, retry_after="1", skip=2)
         fake.fail("query_job", "truncated", size=100)    # the result of the next query is short
         fake.before("bulk_commit", process.kill)         # or after(...): done, but not answered

@@ -1,7 +1,7 @@
 """Faults that a test arranges for requests of one operation, or for jobs.
 
-Operations are named in `routes`; "*" stands for all of them, and "query_job" and "import_job" for
-what a job does once it was accepted.
+Operations are named where they are registered (table_routes, job_routes, import_routes); "*"
+stands for all of them, and "query_job" and "import_job" for what a job does once it was accepted.
 """
 
 from __future__ import annotations

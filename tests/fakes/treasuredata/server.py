@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+# The routes register themselves when they are imported.
+from tests.fakes.treasuredata import import_routes, job_routes, table_routes  # noqa: F401
 from tests.fakes.treasuredata.accounts import Key, Keys, Right
 from tests.fakes.treasuredata.bulk_imports import BulkImports
 from tests.fakes.treasuredata.catalog import Catalog
