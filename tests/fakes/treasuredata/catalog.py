@@ -44,6 +44,8 @@ class Table:
     """What the service knows of a table beside its rows."""
 
     name: str
+    id: int = 0
+    """Goes with the rows when names are swapped."""
     columns: Columns = field(default_factory=list)
     expire_days: int | None = None
     count: int = 0
@@ -70,6 +72,7 @@ class Catalog:
         self.lock = threading.RLock()
         self.version = 0
         """Goes up with every change that a query could see."""
+        self._tables_made = 0
         self._root = duckdb.connect(":memory:")
         self._root.execute("SET threads = 2; SET TimeZone = 'UTC'")
         for macro in _MACROS.split(";"):
@@ -126,7 +129,8 @@ class Catalog:
             if name in tables:
                 raise Refusal(409, f"Table {database}.{name} already exists")
             self._root.execute(f'CREATE TABLE "{database}"."{name}" ("time" BIGINT)')
-            tables[name] = Table(name, created=_now(), updated=_now())
+            self._tables_made += 1
+            tables[name] = Table(name, self._tables_made, created=_now(), updated=_now())
             self.version += 1
             return tables[name]
 
