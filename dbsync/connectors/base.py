@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from dbsync.errors import DbsyncError
 from dbsync.model.schema import Database, Loss, Name, Table
 from dbsync.model.selection import Selection
 
@@ -39,7 +40,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     independent_tables: bool = False
     """Nothing connects the tables: each is imported by itself, several at once, and one that fails
     leaves the others alone. Such a target creates tables unless told not to, and refuses those
-    that exist unless told what to do with them."""
+    that exist unless told what to do with them. Its `prepare` is asked once about all tables, and
+    puts those that it refuses into `ImportPlan.refused`; then `load` is called for each table with
+    the part of that plan which is about it, from several threads at once."""
 
 
 class Consistency(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +181,28 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     """0 where the table is created or empty; None where it holds an unknown number."""
 
 
+class TableFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A table that fails, or is refused, while the others of its target go on."""
+
+    table: Name
+    """As it is called in the archive."""
+    target: Name | None = None
+    message: str
+    hint: str | None = None
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: DbsyncError, table: Name, target: Name | None = None) -> TableFailure:
+        """Put an error into words."""
+        return cls(
+            table=table,
+            target=target,
+            message=error.message,
+            hint=error.hint,
+            exit_code=error.exit_code,
+        )
+
+
 class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an import would do; printing it is `--dry-run`."""
 
@@ -193,6 +218,9 @@ class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: Literal["exactly_once", "single_transaction", "none"] = "exactly_once"
     resuming: bool = False
     """An earlier run of this import left a ledger; this run goes on where it stopped."""
+    refused: tuple[TableFailure, ...] = ()
+    """Where `Capabilities.independent_tables`: what is no part of the plan, and why. Elsewhere
+    `Target.prepare` raises."""
 
 
 class ChunkId(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,7 +363,8 @@ class Target(Protocol):
 
         Raises before any write: `TargetError` for a missing table (naming ``--include-schema``),
         a missing column, a table that exists under ``--existing error``; `LossError` for an
-        upsert without a usable key.
+        upsert without a usable key. With `Capabilities.independent_tables`, what concerns one
+        table alone is not raised but returned in `ImportPlan.refused`.
         """
         ...
 
