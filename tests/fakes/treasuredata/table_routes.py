@@ -63,6 +63,7 @@ def _tables(request: Request) -> Answer:
 
 def _described(fake: FakeTreasureData, table: Table) -> dict[str, Any]:
     return {
+        "id": table.id,
         "name": table.name,
         "type": "log",
         "count": table.count,
