@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from scripts.benchmark import encryption, memory, mysql, postgres, s3, sqlite
+from scripts.benchmark import encryption, memory, mysql, postgres, s3, sqlite, treasuredata
 from scripts.benchmark.report import machine
 
 
@@ -16,7 +16,8 @@ def main() -> None:
         prog="scripts/bench", description="Measure dbsync beside other tools, in turn."
     )
     parser.add_argument(
-        "family", choices=["postgres", "mysql", "sqlite", "s3", "encryption", "memory"]
+        "family",
+        choices=["postgres", "mysql", "sqlite", "s3", "treasuredata", "encryption", "memory"],
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="of each table")
     parser.add_argument("--repeat", type=int, default=3, help="the median of so many runs counts")
@@ -36,6 +37,8 @@ def main() -> None:
             sqlite.contests(Path(folder), tables, options.rows, options.repeat)
         elif options.family == "s3":
             s3.contests(Path(folder), tables, options.rows, options.repeat)
+        elif options.family == "treasuredata":
+            treasuredata.contests(Path(folder), tables, options.rows, options.repeat)
         elif options.family == "encryption":
             encryption.contests(Path(folder), tables, options.rows, options.repeat)
         else:

@@ -6,6 +6,7 @@ started it.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tests.fakes.treasuredata.server import FakeTreasureData
@@ -16,6 +17,7 @@ def main() -> None:
     with FakeTreasureData(int(sys.argv[1]) if len(sys.argv) > 1 else 0) as fake:
         print(fake.endpoint, flush=True)
         sys.stdin.read()
+    os._exit(0)  # DuckDB's binding would list on stderr what it leaks at the interpreter's end
 
 
 main()

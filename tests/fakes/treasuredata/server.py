@@ -94,6 +94,8 @@ class FakeTreasureData:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for catalog in self._accounts.values():
+            catalog.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # What tests arrange and look at
