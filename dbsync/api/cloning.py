@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import BinaryIO
 
 from msgspec.structs import replace
 
@@ -17,6 +16,7 @@ from dbsync.api.arguments import (
     Ddl,
     Where,
     frozen,
+    readers,
     reading_back,
     schema_for,
     select,
@@ -24,11 +24,10 @@ from dbsync.api.arguments import (
 )
 from dbsync.connectors.base import ConflictMode, ExistingMode, ImportOptions, Source
 from dbsync.connectors.options import TreasureDataOptions
-from dbsync.connectors.registry import open_source, open_target
-from dbsync.model.selection import Selection
+from dbsync.connectors.registry import is_treasure_data, open_source, open_target
 from dbsync.pipeline import access
 from dbsync.pipeline.events import OnEvent, ignore
-from dbsync.pipeline.results import CloneResult, ExportResult, ImportResult
+from dbsync.pipeline.results import CloneResult
 from dbsync.storage.options import StorageOptions
 
 CLONE_COMPRESSION = 1
@@ -67,112 +66,99 @@ def clone(
 
     Takes the options of both. `keep` also writes the archive to a place of its own, published only
     if both halves succeed, and encrypted if `encrypt_to` says so. `schema` applies to the side, or
-    sides, that have schemas. With `verify`
-    the target is read when all is done and compared with what the source's snapshot gave, as in
-    `import_archive`; the outcome is in `CloneResult.verified`.
+    sides, that have schemas. With `verify` the target is read when all is done and compared with
+    what the source's snapshot gave, as in `import_archive`; the outcome is in
+    `CloneResult.verified`.
+
+    Into Treasure Data each table is cloned by itself, `TreasureDataOptions.table_parallelism` of
+    them at once: one that fails is in `ImportResult.failed`, not raised, and the others arrive.
+    With `keep` there is one archive, so there all tables arrive or the first failure is raised.
     """
-    from dbsync.pipeline import cloner, exporter, importer, keys
-    from dbsync.pipeline.comparing.loaded import LoadVerification, refuse_mixed
+    from dbsync.pipeline import cloning, exporter, importer, keys
+    from dbsync.pipeline.comparing.loaded import LoadVerification
 
     if compression_level is None:
         compression_level = 3 if keep else CLONE_COMPRESSION
-    options = exporter.ExportOptions(
+    at_once = (treasure_data or TreasureDataOptions()).table_parallelism
+    exports = exporter.ExportOptions(
         selection=select(tables, (*exclude_tables, LEDGER), columns, where),
         include_schema=True,
         chunk_bytes=chunk_bytes,
         compression_level=compression_level,
-        jobs=workers(jobs),
+        jobs=readers(source, jobs, treasure_data),
         encryption=keys.read_recipients(encrypt_to) if keep is not None else None,
     )
-    landing = ImportOptions(
-        import_id="",
-        existing=existing or "append",
-        on_conflict=on_conflict,
-        conflict_keys=frozen(conflict_keys),
-        single_transaction=single_transaction,
-        schema=schema_for(target, schema),
-    )
-    choice = ddl if include_schema else "none"
     with (
         closing(
             open_source(
                 source,
                 schema=schema_for(source, schema),
-                jobs=options.jobs,
+                jobs=max(exports.jobs, at_once if is_treasure_data(target) else 1),
                 treasure_data=treasure_data,
             )
         ) as reader,
         # The source first: what is wrong there is said before the target is looked at.
-        reader.snapshot(options.selection) as snapshot,
+        reader.snapshot(exports.selection) as snapshot,
         closing(
             open_target(
                 target,
                 schema=schema_for(target, schema),
-                jobs=options.jobs,
+                jobs=workers(jobs),
                 treasure_data=treasure_data,
             )
         ) as writer,
     ):
+        landing, choice = importer.landing_options(
+            ImportOptions(
+                import_id="",
+                on_conflict=on_conflict,
+                conflict_keys=frozen(conflict_keys),
+                single_transaction=single_transaction,
+                schema=schema_for(target, schema),
+            ),
+            writer.capabilities,
+            existing=existing,
+            include_schema=include_schema,
+            ddl=ddl,
+        )
+        options = cloning.CloneOptions(
+            export=exports,
+            landing=landing,
+            ddl=choice,
+            strict=strict,
+            jobs=workers(jobs),
+            tables_at_once=at_once,
+        )
         if dry_run:
-            database = snapshot.database
-            mode = importer.choose_ddl(choice, database, writer.capabilities.engine)
-            plan, _ = importer.plan_import(
-                database, writer, replace(landing, ddl=mode), strict=strict, on_event=on_event
-            )
-            if verify:
-                refuse_mixed(plan)
-            return CloneResult(
-                exported=exporter.dry_run(snapshot, keep),
-                imported=ImportResult(archive_id="", plan=plan, dry_run=True),
+            return cloning.dry_run(
+                snapshot, writer, options, keep=keep, verify=verify, on_event=on_event
             )
         watch = LoadVerification.of_snapshot(snapshot) if verify else None
-        kept = nullcontext(None)
-        if keep is not None:
-            keep, kept = access.writing(
-                keep,
-                database=snapshot.database.name,
-                overwrite=overwrite_archive,
-                size_hint=exporter.estimated_bytes(snapshot),
-                storage_options=storage_options,
+        if keep is None and writer.capabilities.independent_tables:
+            result = cloning.clone_separately(
+                snapshot, writer, options, watch=watch, on_event=on_event
             )
-
-        with kept as kept_out:
-
-            def exporting(stream: BinaryIO) -> ExportResult:
-                encrypted = kept_out if options.encryption is not None else None
-                write = cloner.Tee(stream, None if encrypted else kept_out).write
-                return exporter.export_snapshot(
-                    snapshot,
-                    write,
-                    options,
-                    ignore,
-                    seen=watch.add if watch is not None else None,
-                    encrypted_copy=encrypted.write if encrypted is not None else None,
+        else:
+            kept = nullcontext(None)
+            if keep is not None:
+                keep, kept = access.writing(
+                    keep,
+                    database=snapshot.database.name,
+                    overwrite=overwrite_archive,
+                    size_hint=exporter.estimated_bytes(snapshot),
+                    storage_options=storage_options,
                 )
-
-            def importing(stream: BinaryIO) -> ImportResult:
-                with access.reading(stream) as opened:
-                    return importer.import_from(
-                        opened,
-                        writer,
-                        replace(landing, import_id=opened.head.archive_id),
-                        selection=Selection(),
-                        ddl=choice,
-                        strict=strict,
-                        jobs=options.jobs,
-                        dry_run=False,
-                        on_event=on_event,
-                        watch=watch,
-                    )
-
-            exported, imported = cloner.through_pipe(exporting, importing)
-        verified = None
+            with kept as kept_out:
+                result = cloning.clone_together(
+                    snapshot, writer, options, kept=kept_out, watch=watch, on_event=on_event
+                )
+            result = replace(result, exported=replace(result.exported, archive=keep))
         if watch is not None:
 
             def opened_again(connections: int) -> Source:
                 back = reading_back(treasure_data)
                 return open_source(target, jobs=connections, treasure_data=back)
 
-            verified = watch.compare(opened_again, jobs=options.jobs, on_event=on_event)
-    exported = replace(exported, archive=keep)
-    return CloneResult(exported=exported, imported=imported, verified=verified)
+            compared = watch.compare(opened_again, jobs=workers(jobs), on_event=on_event)
+            result = replace(result, verified=compared)
+        return result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import BinaryIO
 
 from msgspec.structs import replace
@@ -55,16 +56,21 @@ def import_archive(
 
     Tables that this import creates, or finds empty, are loaded in bulk; others take the rows as
     `on_conflict` says, by their primary key or the columns named in `conflict_keys`. No DDL is run
-    without `include_schema`. Repeating an import that was interrupted goes on where it stopped,
-    without a duplicate; `resume` False starts afresh. The plan, with everything that would be
-    lost, is announced by a `Planned` event before the first write; `strict` then raises
-    `LossError`. From a pipe only whole chunks with the right digest are applied, and the import
-    succeeds only if the archive was complete. With `verify` the database is read when all is done
-    and compared with what was loaded: differences are in `ImportResult.verified`, not raised. Rows
-    that a table held before could not be told apart, so `UsageError` is raised for such a table
-    before anything is written. `identities` names files of age secret keys, for an encrypted
-    archive. A folder means its newest complete archive, and with archives of several databases
-    that of the one that the target is called.
+    without `include_schema`; left to the target, Treasure Data alone creates tables, and refuses
+    those that exist, where the others append. Repeating an import that was interrupted goes on
+    where it stopped, without a duplicate; `resume` False starts afresh. The plan, with everything
+    that would be lost, is announced by a `Planned` event before the first write; `strict` then
+    raises `LossError`. From a pipe only whole chunks with the right digest are applied, and the
+    import succeeds only if the archive was complete. With `verify` the database is read when all
+    is done and compared with what was loaded: differences are in `ImportResult.verified`, not
+    raised. Rows that a table held before could not be told apart, so `UsageError` is raised for
+    such a table before anything is written. `identities` names files of age secret keys, for an
+    encrypted archive. A folder means its newest complete archive, and with archives of several
+    databases that of the one that the target is called.
+
+    Into Treasure Data each table is imported by itself, `TreasureDataOptions.table_parallelism` of
+    them at once: one that fails is in `ImportResult.failed`, not raised, and the others arrive.
+    From a pipe all tables arrive, or the first failure is raised.
     """
     from dbsync.pipeline import importer, keys
     from dbsync.pipeline.comparing.loaded import LoadVerification
@@ -85,20 +91,30 @@ def import_archive(
         selection = select(tables, exclude_tables, columns, where)
         chosen = selected(opened, selection)
         watch = LoadVerification.of_archive(chosen) if verify else None
-        result = importer.import_from(
-            chosen,
-            target,
+        options, choice = importer.landing_options(
             ImportOptions(
                 import_id=import_id(chosen),
-                existing=existing or "append",
                 on_conflict=on_conflict,
                 conflict_keys=frozen(conflict_keys),
                 single_transaction=single_transaction,
                 resume=resume,
                 schema=schema,
             ),
+            target.capabilities,
+            existing=existing,
+            include_schema=include_schema,
+            ddl=ddl,
+        )
+        importing = importer.import_from
+        if target.capabilities.independent_tables and not opened.sequential:
+            at_once = (treasure_data or TreasureDataOptions()).table_parallelism
+            importing = partial(importer.import_separately, tables_at_once=at_once)
+        result = importing(
+            chosen,
+            target,
+            options,
             selection=selection,
-            ddl=ddl if include_schema else "none",
+            ddl=choice,
             strict=strict,
             jobs=workers(jobs),
             dry_run=dry_run,

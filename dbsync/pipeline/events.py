@@ -59,6 +59,20 @@ class ChunkDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", ta
     """An earlier run had committed it; it was not loaded again."""
 
 
+class TableStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    """A table that is imported by itself begins."""
+
+    table: Name
+
+
+class TableFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    """A table that is imported by itself has failed; the others go on."""
+
+    table: Name
+    message: str
+    hint: str | None = None
+
+
 class TableDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
     """Every row of a table has arrived."""
 
@@ -74,7 +88,17 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag
     seconds: float
 
 
-Event = Planned | PassedOver | StageStarted | ChunkWritten | ChunkDone | TableDone | Finished
+Event = (
+    Planned
+    | PassedOver
+    | StageStarted
+    | ChunkWritten
+    | ChunkDone
+    | TableStarted
+    | TableFailed
+    | TableDone
+    | Finished
+)
 OnEvent = Callable[[Event], None]
 
 

@@ -44,6 +44,10 @@ class Watch(Protocol):
         """Look at rows of the archive, from several threads: each is shown once."""
         ...
 
+    def leave_out(self, tables: Iterable[Name]) -> None:
+        """Learn which tables of the plan have failed, while others arrived."""
+        ...
+
 
 class Rows:
     """The rows of one import; `_load` runs in several threads, each with its own writer."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from dbsync.connectors.base import Consistency, Counts, ImportPlan
+from dbsync.connectors.base import Consistency, Counts, ImportPlan, TableFailure
 from dbsync.model.schema import Loss, Name
 
 
@@ -51,6 +51,11 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     resumed_chunks: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    separately: bool = False
+    """Each table by itself, as the target's tables are independent."""
+    failed: tuple[TableFailure, ...] = ()
+    """Then: the tables that did not arrive, in the order in which they failed; nothing of them is
+    visible. With ``dry_run`` those that would be refused."""
     verified: Comparison | None = None
     """With ``verify``: what came of comparing the target with the archive."""
 
