@@ -78,10 +78,21 @@ def store(
 
 
 def for_duckdb(sql: str) -> str:
-    """Return Trino's SQL as DuckDB reads it: array(T) of a cast is T[] there."""
+    """Return Trino's SQL as DuckDB reads it: array(T) of a cast is T[] there, however nested."""
     sql = sql.strip().rstrip(";")
-    pattern = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\barray\(([a-z]+)\)""", re.I)
-    return pattern.sub(lambda match: f"{match[1]}[]" if match[1] else match[0], sql)
+    # The innermost first; parentheses of a map stand aside meanwhile.
+    pattern = re.compile(
+        r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\barray\(([^()'"]+)\)|\bmap\(([^()'"]+)\)""", re.I
+    )
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1]:
+            return f"{match[1]}[]"
+        return f"map\0{match[2]}\1" if match[2] else match[0]
+
+    while (further := pattern.sub(replaced, sql)) != sql:
+        sql = further
+    return sql.replace("\0", "(").replace("\1", ")")
 
 
 def _header(rows: int) -> int:

@@ -1,0 +1,285 @@
+"""The bytes of msgpack rows as columns, for all rows of a buffer at once.
+
+What lives here: finding the rows of a buffer and the values of every column by numpy, with no
+Python object per value. Must not know: where the bytes come from, what the values mean.
+
+A row is an array of as many values as there are columns. Whatever looks like the header of such an
+array is taken for the start of a row, and walked column by column; of these candidates, the rows
+are those that follow one another without a gap from the first byte on. So a guess is never
+trusted: it is proven by the row before it. What this cannot follow is walked value by value.
+
+Format: https://github.com/msgpack/msgpack/blob/master/spec.md
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    Positions = np.ndarray[Any, np.dtype[np.int64]]
+    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+    Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+Numbers = TypeVar("Numbers", bound="np.ndarray[Any, Any]")
+Family = Literal["integer", "float", "text", "nested"]
+"""Which values a column may have, besides nil."""
+
+PADDING = 16
+"""How many bytes behind the last one a buffer has; they are set here."""
+
+NIL = 0xC0
+
+_NEVER = 0xC1
+"""The one byte that begins no value."""
+
+_NOWHERE = 1 << 60
+"""The position of a value in what cannot be a row."""
+
+_BY_LENGTH, _WRONG = -1, -2
+_EARLY = 2
+"""Behind this column, nearly all that is no row has been found out."""
+
+
+class Malformed(Exception):
+    """The bytes are no rows of these columns."""
+
+
+class Unexpected(Exception):
+    """A value is of a family that its column has not; `column` is its number, `value` itself."""
+
+    def __init__(self, column: int, value: object):
+        super().__init__(f"column {column}")
+        self.column = column
+        self.value = value
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows that were found: for each column, the first byte of each value and where it stands.
+
+    `positions` has one item more than there are columns: where each value ends is where that of
+    the next column begins. `end` is where the bytes begin that belong to no row yet.
+    """
+
+    kinds: list[Bytes]
+    positions: list[Positions]
+    end: int
+
+    @property
+    def count(self) -> int:
+        """Say how many rows there are."""
+        return len(self.positions[0])
+
+
+def _sizes(family: Family) -> Positions:
+    """List the length of a value by its first byte, with it; negative where that says none."""
+    sizes = np.full(256, _WRONG, np.int64)
+    sizes[NIL] = 1
+    sizes[_NEVER] = 0
+    if family in ("integer", "float"):
+        sizes[:0x80] = sizes[0xE0:] = 1
+        sizes[0xCC:0xD0] = sizes[0xD0:0xD4] = (2, 3, 5, 9)
+    if family == "float":
+        sizes[0xCA], sizes[0xCB] = 5, 9
+    if family == "text":
+        sizes[0xA0:0xC0] = np.arange(1, 33)
+        sizes[0xC4:0xC7] = sizes[0xD9:0xDC] = _BY_LENGTH
+    if family == "nested":
+        sizes[0x80:0xC0] = sizes[0xD9:0xE0] = _BY_LENGTH
+    return sizes
+
+
+_SIZES = {name: _sizes(name) for name in ("integer", "float", "text", "nested")}
+_WIDTHS = np.zeros(256, np.int64)
+"""How many bytes of length follow the first byte."""
+_WIDTHS[0xC4:0xC7] = _WIDTHS[0xD9:0xDC] = (1, 2, 4)
+
+
+def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Found | None:
+    """Find complete rows from the start of `buffer`, of which `filled` bytes and `PADDING` count.
+
+    Returns None where more bytes are needed for even one row. There may be more rows behind those
+    that are found. Raises `Malformed` and `Unexpected`.
+    """
+    if not filled:
+        return None
+    # What is read behind the end begins no value and has no length.
+    buffer[filled : filled + PADDING] = bytes([_NEVER]) * PADDING
+    raw = np.frombuffer(buffer, np.uint8, count=filled + PADDING)
+    if "nested" not in families:
+        found, waiting = _by_guess(raw, filled, families)
+        if found is not None or waiting:
+            return found
+    return _one_by_one(raw, filled, families)
+
+
+def text_starts(kinds: Bytes, positions: Positions) -> Positions:
+    """Say where the contents of texts begin, behind their lengths."""
+    return positions + 1 + _WIDTHS.take(kinds)
+
+
+def gather(
+    buffer: bytearray, begins: Positions, ends: Positions, nulls: Flags | None
+) -> pa.BinaryArray:
+    """Copy the bytes from each of `begins` to each of `ends` into an array of their own."""
+    import pyarrow as pa
+
+    # Seen as one array whose offsets are begin, end, begin, end, ..., the values are every second
+    # element, and the bytes between them are the others.
+    count = len(begins)
+    if not count:
+        return pa.array([], pa.binary())
+    offsets = np.empty(2 * count, np.int32)
+    offsets[::2] = begins
+    offsets[1::2] = ends
+    every: pa.BinaryArray = pa.BinaryArray.from_buffers(
+        pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(buffer)]
+    )
+    return every.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=nulls))
+
+
+def _by_guess(raw: Bytes, filled: int, families: Sequence[Family]) -> tuple[Found | None, bool]:
+    """Find rows among what looks like one; say as well whether the first one is incomplete."""
+    width = 1 if len(families) < 16 else 3
+    if filled < width:
+        return None, True
+    starts = _candidates(raw, filled, len(families))
+    if not len(starts) or starts[0]:
+        return None, False
+    starts, kinds, positions = _walk(raw, starts, width, families)
+    if not len(starts) or starts[0]:
+        return None, False
+    ends = positions[-1]
+    whole = (ends <= filled) & (positions[-2] < filled)
+    if not whole[0]:
+        return None, bool(ends[0] < _NOWHERE)
+    chosen = _chain(starts, np.where(whole, ends, _NOWHERE))
+    kinds, positions = _only(chosen, kinds), _only(chosen, positions)
+    return Found(kinds, positions, int(positions[-1][-1])), False
+
+
+def _candidates(raw: Bytes, filled: int, columns: int) -> Positions:
+    """List where the bytes of a row's header stand."""
+    if columns < 16:
+        return np.flatnonzero(raw[:filled] == 0x90 + columns)
+    if columns >= 1 << 16:
+        raise Malformed("rows have too many columns")
+    found = np.flatnonzero(raw[: filled - 2] == 0xDC)
+    found = found[raw.take(found + 1) == columns >> 8]
+    return found[raw.take(found + 2) == columns & 0xFF]
+
+
+def _walk(
+    raw: Bytes, starts: Positions, width: int, families: Sequence[Family]
+) -> tuple[Positions, list[Bytes], list[Positions]]:
+    """Go from each start through its values; those that cannot be rows may be left out."""
+    kinds: list[Bytes] = []
+    positions: list[Positions] = []
+    at = starts + width
+    for column, family in enumerate(families):
+        kind = raw.take(at, mode="clip")
+        size = _SIZES[family].take(kind)
+        positions.append(at)
+        kinds.append(kind)
+        if len(size) and size.min() < 0:
+            _measure(raw, at, kind, size)
+        at = at + size
+        if column == _EARLY:
+            possible = at < _NOWHERE
+            if not possible.all():
+                chosen = np.flatnonzero(possible)
+                kinds, positions = _only(chosen, kinds), _only(chosen, positions)
+                starts, at = starts.take(chosen), at.take(chosen)
+    positions.append(at)
+    return starts, kinds, positions
+
+
+def _measure(raw: Bytes, at: Positions, kind: Bytes, size: Positions) -> None:
+    """Put the sizes of values that begin with their length; what is wrong goes nowhere."""
+    rows = np.flatnonzero(size < 0)
+    widths = np.where(size.take(rows) == _BY_LENGTH, _WIDTHS.take(kind.take(rows)), 0)
+    for width in (1, 2, 4):
+        those = rows.compress(widths == width)
+        if len(those):
+            begin = at.take(those) + 1
+            length = np.zeros(len(those), np.int64)
+            for byte in range(width):
+                length = (length << 8) | raw.take(begin + byte, mode="clip")
+            size[those] = 1 + width + length
+    wrong = rows.compress(widths == 0)
+    size[wrong] = 0
+    at[wrong] = _NOWHERE
+
+
+def _only(chosen: Positions | slice, columns: list[Numbers]) -> list[Numbers]:
+    return [cast("Numbers", column[chosen]) for column in columns]
+
+
+def _chain(starts: Positions, ends: Positions) -> Positions | slice:
+    """Choose, from the first candidate on, those that begin where the one before ends.
+
+    The first one ends somewhere; one that ends nowhere is no row, or not whole.
+    """
+    breaks = np.flatnonzero(ends[:-1] != starts[1:])
+    following = np.searchsorted(starts, ends.take(breaks)).tolist()
+    where = breaks.tolist()
+    keep: list[slice] = []
+    at = next_break = 0
+    while at < len(starts) and ends[at] < _NOWHERE:
+        # Up to the next break, each one begins where the one before ends.
+        next_break = bisect_left(where, at, next_break)
+        if next_break == len(where):
+            keep.append(slice(at, len(starts) - (ends[-1] == _NOWHERE)))
+            break
+        last = where[next_break]
+        keep.append(slice(at, last + 1 - (ends[last] == _NOWHERE)))
+        at = following[next_break]
+        if at < len(starts) and starts[at] != ends[last]:
+            break
+    if len(keep) == 1:
+        return keep[0]
+    flags = np.zeros(len(starts), np.bool_)
+    for part in keep:
+        flags[part] = True
+    return np.flatnonzero(flags)
+
+
+def _one_by_one(raw: Bytes, filled: int, families: Sequence[Family]) -> Found | None:
+    """Find rows by msgpack's own reader, value by value."""
+    import msgpack
+
+    unpacker = msgpack.Unpacker(max_buffer_size=max(filled, 1), strict_map_key=False)
+    unpacker.feed(memoryview(cast("Any", raw))[:filled])
+    places: list[int] = []
+    rows = end = 0
+    try:
+        while True:
+            if unpacker.read_array_header() != len(families):
+                raise Malformed("a row has another number of values")
+            for _ in families:
+                places.append(unpacker.tell())
+                unpacker.skip()
+            end = unpacker.tell()
+            places.append(end)
+            rows += 1
+    except msgpack.OutOfData:
+        if not rows:
+            return None
+    except (msgpack.UnpackException, ValueError) as error:
+        raise Malformed("the result is no msgpack of rows") from error
+    table = np.array(places[: rows * (len(families) + 1)], np.int64).reshape(rows, -1)
+    positions = [np.ascontiguousarray(table[:, column]) for column in range(len(families) + 1)]
+    kinds = [raw.take(at) for at in positions[:-1]]
+    for column, family in enumerate(families):
+        wrong = np.flatnonzero(_SIZES[family].take(kinds[column]) == _WRONG)
+        if len(wrong):
+            begin, stop = positions[column][wrong[0]], positions[column + 1][wrong[0]]
+            raise Unexpected(column, msgpack.unpackb(raw[begin:stop].tobytes(), raw=True))
+    return Found(kinds, positions, end)
