@@ -1,0 +1,109 @@
+"""Writing a Treasure Data database: planning against what exists, and starting the load.
+
+What lives here: `TreasureDataTarget`. Must not know: how plans are made or carried out in detail.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from msgspec.structs import replace
+
+from dbsync.connectors.base import (
+    Capabilities,
+    CheckItem,
+    Examiner,
+    ImportOptions,
+    ImportPlan,
+    Load,
+    TablePlan,
+)
+from dbsync.connectors.examine import examiner
+from dbsync.connectors.options import TreasureDataOptions
+from dbsync.connectors.treasuredata import table_calls as tables
+from dbsync.connectors.treasuredata.bulk_calls import list_sessions
+from dbsync.connectors.treasuredata.client import Api
+from dbsync.connectors.treasuredata.job_calls import count_rows
+from dbsync.connectors.treasuredata.load import Left, TdLoad
+from dbsync.connectors.treasuredata.mapping import ENGINE
+from dbsync.connectors.treasuredata.plan import Landings, State, make_plan
+from dbsync.connectors.treasuredata.target_check import check_items
+from dbsync.connectors.treasuredata.writer import conversions
+from dbsync.model.schema import Database
+
+TARGET_CAPABILITIES = Capabilities(
+    engine=ENGINE,
+    consistent_snapshot=False,
+    parallel_read=True,
+    parallel_write=True,
+    transactions=False,
+    transactional_ddl=False,
+    upsert=False,
+    schemas=False,
+    independent_tables=True,
+)
+
+
+class TreasureDataTarget:
+    """A database of the service that is written; opened by `open_target`, closed by the caller."""
+
+    capabilities = TARGET_CAPABILITIES
+
+    def __init__(self, api: Api, options: TreasureDataOptions):
+        self._api = api
+        self._options = options
+        self._prepared: tuple[Database, Landings] | None = None
+        self._left: Left | None = None
+
+    def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
+        """Plan an import; see `dbsync.connectors.base.Target.prepare`."""
+        state = State(
+            database=self._api.address.database,
+            tables=tables.list_tables(self._api),
+            sessions=tuple(list_sessions(self._api)),
+            rows=lambda table: count_rows(self._api, table),
+        )
+        plan, landings = make_plan(database, options, self._options.time_columns, state)
+        self._prepared, self._left = (database, landings), Left(landings)
+        return plan
+
+    def examiner(self, table: TablePlan) -> Examiner | None:
+        """Say what to look at in a table; see `dbsync.connectors.base.Target.examiner`."""
+        if self._prepared is None:
+            raise RuntimeError("examiner needs a plan that prepare of the same target has made")
+        database, landings = self._prepared
+        layout = landings.find(table.source.name).layout
+        return examiner(conversions(table.source, layout), engine=database.engine)
+
+    def load(self, plan: ImportPlan, options: ImportOptions) -> AbstractContextManager[Load]:
+        """Start the import of some tables of the plan that `prepare` has made last.
+
+        May be called for each table by itself, from several threads at once, and under the id of
+        another import than the one that was planned.
+        """
+        if self._prepared is None or self._left is None:
+            raise RuntimeError("load needs a plan that prepare of the same target has made")
+        _, whole = self._prepared
+        names = [table.source.name for table in plan.tables]
+        if options.import_id != whole.import_id:
+            part = whole.under(options.import_id, names)
+            return TdLoad(self._api, part, part, options, Left(part))
+        chosen = tuple(one for one in whole.tables if one.plan.source.name in names)
+        return TdLoad(self._api, replace(whole, tables=chosen), whole, options, self._left)
+
+    def check(self) -> list[CheckItem]:
+        """Say what the key may do in the database; see `dbsync.connectors.base.Target.check`."""
+        return check_items(self._api)
+
+    def objects(self) -> list[str]:
+        """List the tables; see `dbsync.connectors.base.Emptying`."""
+        return [f"table {name}" for name in sorted(tables.list_tables(self._api) or {})]
+
+    def empty(self) -> None:
+        """Delete every table; the database stays."""
+        for name in tables.list_tables(self._api) or {}:
+            tables.delete_table(self._api, name)
+
+    def close(self) -> None:
+        """Close the connections; may be repeated."""
+        self._api.close()
