@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -88,6 +89,13 @@ def clone(
         jobs=readers(source, jobs, treasure_data),
         encryption=keys.read_recipients(encrypt_to) if keep is not None else None,
     )
+    opening = partial(
+        open_target,
+        target,
+        schema=schema_for(target, schema),
+        jobs=workers(jobs),
+        treasure_data=treasure_data,
+    )
     with (
         closing(
             open_source(
@@ -99,14 +107,7 @@ def clone(
         ) as reader,
         # The source first: what is wrong there is said before the target is looked at.
         reader.snapshot(exports.selection) as snapshot,
-        closing(
-            open_target(
-                target,
-                schema=schema_for(target, schema),
-                jobs=workers(jobs),
-                treasure_data=treasure_data,
-            )
-        ) as writer,
+        closing(opening()) as writer,
     ):
         landing, choice = importer.landing_options(
             ImportOptions(
@@ -136,7 +137,12 @@ def clone(
         watch = LoadVerification.of_snapshot(snapshot) if verify else None
         if keep is None and writer.capabilities.independent_tables:
             result = cloning.clone_separately(
-                snapshot, writer, options, watch=watch, on_event=on_event
+                snapshot,
+                writer,
+                options,
+                open_target=opening,
+                watch=watch,
+                on_event=on_event,
             )
         else:
             kept = nullcontext(None)

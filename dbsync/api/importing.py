@@ -72,10 +72,13 @@ def import_archive(
     them at once: one that fails is in `ImportResult.failed`, not raised, and the others arrive.
     From a pipe all tables arrive, or the first failure is raised.
     """
-    from dbsync.pipeline import importer, keys
+    from dbsync.pipeline import importer, keys, separate_import
     from dbsync.pipeline.comparing.loaded import LoadVerification
     from dbsync.pipeline.selected import import_id, selected
 
+    opening = partial(
+        open_target, url, schema=schema, jobs=workers(jobs), treasure_data=treasure_data
+    )
     likely = database_name(url)
     archive = access.resolve(
         archive, likely=likely, storage_options=storage_options, on_event=on_event
@@ -84,9 +87,7 @@ def import_archive(
         access.reading(
             archive, storage_options=storage_options, identities=keys.read_identities(identities)
         ) as opened,
-        closing(
-            open_target(url, schema=schema, jobs=workers(jobs), treasure_data=treasure_data)
-        ) as target,
+        closing(opening()) as target,
     ):
         selection = select(tables, exclude_tables, columns, where)
         chosen = selected(opened, selection)
@@ -107,8 +108,11 @@ def import_archive(
         )
         importing = importer.import_from
         if target.capabilities.independent_tables and not opened.sequential:
-            at_once = (treasure_data or TreasureDataOptions()).table_parallelism
-            importing = partial(importer.import_separately, tables_at_once=at_once)
+            importing = partial(
+                separate_import.import_separately,
+                open_target=opening,
+                tables_at_once=(treasure_data or TreasureDataOptions()).table_parallelism,
+            )
         result = importing(
             chosen,
             target,

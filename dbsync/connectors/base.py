@@ -40,9 +40,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     independent_tables: bool = False
     """Nothing connects the tables: each is imported by itself, several at once, and one that fails
     leaves the others alone. Such a target creates tables unless told not to, and refuses those
-    that exist unless told what to do with them. Its `prepare` is asked once about all tables, and
-    puts those that it refuses into `ImportPlan.refused`; then `load` is called for each table with
-    the part of that plan which is about it, from several threads at once."""
+    that exist unless told what to do with them. It is opened again for each table, and asked to
+    `prepare` and `load` that one alone; `ImportOptions.among` names all of them. Asked about no
+    table at all, `prepare` raises what concerns them all."""
 
 
 class Consistency(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +156,9 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = True
     schema: str | None = None
     """Put every table into this schema, on engines that have schemas."""
+    among: tuple[Table, ...] = ()
+    """Where tables are imported one by one: all of them, so that names are chosen as if they were
+    imported together."""
     made_at: int = 0
     """When the archive was begun, in Unix seconds."""
 
@@ -219,8 +222,8 @@ class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):
     resuming: bool = False
     """An earlier run of this import left a ledger; this run goes on where it stopped."""
     refused: tuple[TableFailure, ...] = ()
-    """Where `Capabilities.independent_tables`: what is no part of the plan, and why. Elsewhere
-    `Target.prepare` raises."""
+    """Where tables are imported one by one: those that are no part of the plan, and why. Never
+    set by `Target.prepare`, which raises."""
 
 
 class ChunkId(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,8 +366,7 @@ class Target(Protocol):
 
         Raises before any write: `TargetError` for a missing table (naming ``--include-schema``),
         a missing column, a table that exists under ``--existing error``; `LossError` for an
-        upsert without a usable key. With `Capabilities.independent_tables`, what concerns one
-        table alone is not raised but returned in `ImportPlan.refused`.
+        upsert without a usable key.
         """
         ...
 

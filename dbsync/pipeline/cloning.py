@@ -7,14 +7,15 @@ two databases.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 from msgspec.structs import replace
 
-from dbsync.connectors.base import ImportOptions, ImportPlan, Partition, Snapshot, Target
-from dbsync.model.schema import Database, Name, Table
+from dbsync.connectors.base import ImportOptions, Partition, Snapshot, Target
+from dbsync.model.schema import Database, Table
 from dbsync.model.selection import Selection
 from dbsync.pipeline import access, exporter, importer, separately
 from dbsync.pipeline.cloner import Tee, through_pipe
@@ -39,19 +40,6 @@ class CloneOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where each table is cloned by itself."""
 
 
-def plan_clone(
-    snapshot: Snapshot, target: Target, options: CloneOptions, on_event: OnEvent
-) -> tuple[ImportPlan, ImportOptions]:
-    """Plan and announce a clone, as `importer.plan_import` does; nothing is written."""
-    database = snapshot.database
-    landing = replace(
-        options.landing,
-        ddl=importer.choose_ddl(options.ddl, database, target.capabilities.engine),
-        made_at=int(datetime.now(UTC).timestamp()),
-    )
-    return importer.plan_import(database, target, landing, strict=options.strict, on_event=on_event)
-
-
 def dry_run(
     snapshot: Snapshot,
     target: Target,
@@ -62,15 +50,27 @@ def dry_run(
     on_event: OnEvent,
 ) -> CloneResult:
     """Plan a clone and report what it would do."""
-    plan, _ = plan_clone(snapshot, target, options, on_event)
+    database, landing = snapshot.database, _landing(snapshot, target, options)
+    if target.capabilities.independent_tables:
+        plan = separately.plan_separately(
+            database, target, landing, strict=options.strict, on_event=on_event
+        )
+        imported = separately.planned_only(plan, "")
+    else:
+        plan, _ = importer.plan_import(
+            database, target, landing, strict=options.strict, on_event=on_event
+        )
+        imported = ImportResult(archive_id="", plan=plan, dry_run=True)
     if verify:
         refuse_mixed(plan)
-    separate = target.capabilities.independent_tables
-    return CloneResult(
-        exported=exporter.dry_run(snapshot, keep),
-        imported=separately.planned_only(plan, "")
-        if separate
-        else ImportResult(archive_id="", plan=plan, dry_run=True),
+    return CloneResult(exported=exporter.dry_run(snapshot, keep), imported=imported)
+
+
+def _landing(snapshot: Snapshot, target: Target, options: CloneOptions) -> ImportOptions:
+    return replace(
+        options.landing,
+        ddl=importer.choose_ddl(options.ddl, snapshot.database, target.capabilities.engine),
+        made_at=int(datetime.now(UTC).timestamp()),
     )
 
 
@@ -120,6 +120,7 @@ def clone_separately(
     target: Target,
     options: CloneOptions,
     *,
+    open_target: separately.OpenTarget,
     watch: LoadVerification | None,
     on_event: OnEvent,
 ) -> CloneResult:
@@ -128,24 +129,34 @@ def clone_separately(
     A table that fails is in `ImportResult.failed`, and the others arrive; `watch` sees every row,
     and is told which tables are not to be compared.
     """
-    plan, landing = plan_clone(snapshot, target, options, on_event)
+    landing, database = _landing(snapshot, target, options), snapshot.database
+    plan = separately.plan_separately(
+        database, target, landing, strict=options.strict, on_event=on_event
+    )
     if watch is not None:
         watch.planned(plan)
     at_once = options.tables_at_once
     exports = replace(options.export, jobs=max(1, options.export.jobs // at_once), encryption=None)
+    landing = replace(landing, among=database.tables)
 
-    def one(part: ImportPlan, on_event: OnEvent) -> tuple[ExportResult, ImportResult]:
-        alone = _OneTable(snapshot, part.tables[0].source.name)
-
+    def one(table: Table, on_event: OnEvent) -> tuple[ExportResult, ImportResult]:
         def exporting(stream: BinaryIO) -> ExportResult:
             seen = watch.add if watch is not None else None
+            alone = _OneTable(snapshot, database.table(table.name))
             return exporter.export_snapshot(alone, stream.write, exports, ignore, seen=seen)
 
         def importing(stream: BinaryIO) -> ImportResult:
-            with access.reading(stream) as opened:
-                own = replace(landing, import_id=opened.head.archive_id)
-                return importer.load_planned(
-                    opened, target, part, own, jobs=options.jobs, on_event=on_event
+            with access.reading(stream) as opened, closing(open_target()) as own:
+                return importer.import_from(
+                    opened,
+                    own,
+                    replace(landing, import_id=opened.head.archive_id),
+                    selection=Selection(),
+                    ddl=landing.ddl,
+                    strict=False,
+                    jobs=options.jobs,
+                    dry_run=False,
+                    on_event=on_event,
                 )
 
         return through_pipe(exporting, importing)
@@ -173,12 +184,11 @@ def clone_separately(
 class _OneTable:
     """A snapshot restricted to one of its tables."""
 
-    def __init__(self, snapshot: Snapshot, name: Name):
+    def __init__(self, snapshot: Snapshot, table: Table):
         self._snapshot = snapshot
-        database = snapshot.database
         self.consistency = snapshot.consistency
         self.database: Database = replace(
-            database, tables=(database.table(name),), sequences=(), native=(), losses=()
+            snapshot.database, tables=(table,), sequences=(), native=(), losses=()
         )
 
     def partitions(self, table: Table, target_bytes: int) -> list[Partition]:

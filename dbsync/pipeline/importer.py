@@ -18,14 +18,10 @@ from dbsync.connectors.base import (
     ExistingMode,
     ImportOptions,
     ImportPlan,
-    TableFailure,
-    TablePlan,
     Target,
 )
-from dbsync.errors import LossError, TargetError
 from dbsync.model.schema import Database
 from dbsync.model.selection import Selection
-from dbsync.pipeline import separately
 from dbsync.pipeline.events import Finished, OnEvent, Planned, StageStarted
 from dbsync.pipeline.examine import check_before_writing
 from dbsync.pipeline.exporter import refuse_losses
@@ -90,19 +86,22 @@ def plan_import(
             if loss.object not in known and (options.ddl != "native" or loss.severity == "lost")
         )
         plan = replace(plan, losses=inherited + plan.losses)
-    on_event(
-        Planned(
-            command="import",
-            tables=tuple(
-                (t.source.name, t.source.rows_estimate) for t in plan.tables if t.action != "skip"
-            ),
-            losses=plan.losses,
-            guarantee=plan.guarantee,
-            resuming=plan.resuming,
-        )
-    )
+    on_event(announcement(plan))
     refuse_losses(plan.losses, strict=strict, what="the target")
     return plan, options
+
+
+def announcement(plan: ImportPlan) -> Planned:
+    """Say what an import is about to do."""
+    return Planned(
+        command="import",
+        tables=tuple(
+            (t.source.name, t.source.rows_estimate) for t in plan.tables if t.action != "skip"
+        ),
+        losses=plan.losses,
+        guarantee=plan.guarantee,
+        resuming=plan.resuming,
+    )
 
 
 def _all_or_nothing(plan: ImportPlan, options: ImportOptions) -> bool:
@@ -110,6 +109,17 @@ def _all_or_nothing(plan: ImportPlan, options: ImportOptions) -> bool:
         options.on_conflict == "error"
         and not plan.resuming
         and any(table.action == "append" and table.rows_before != 0 for table in plan.tables)
+    )
+
+
+def of_archive(
+    options: ImportOptions, archive: Archive, capabilities: Capabilities, ddl: DdlChoice
+) -> ImportOptions:
+    """Fill in whose definitions to run and, unless it is known, when the archive was made."""
+    return replace(
+        options,
+        ddl=choose_ddl(ddl, archive.database, capabilities.engine),
+        made_at=options.made_at or int(datetime.fromisoformat(archive.head.started).timestamp()),
     )
 
 
@@ -137,16 +147,10 @@ def import_from(
     anything is written, and then every row. `checked` says that the values were found to fit, and
     gives what was kept of that reading.
     """
-    plan, options = plan_archive(
-        archive, target, options, selection=selection, ddl=ddl, strict=strict, on_event=on_event
-    )
-    if plan.refused:
-        first = plan.refused[0]
-        raise TargetError(
-            f"{len(plan.refused)} tables cannot be imported; the first is {first.table}: "
-            f"{first.message}",
-            hint=first.hint,
-        )
+    started = monotonic()
+    database = restrict(archive.database, selection)
+    options = of_archive(options, archive, target.capabilities, ddl)
+    plan, options = plan_import(database, target, options, strict=strict, on_event=on_event)
     if watch is not None:
         watch.planned(plan)
     held = checked or {}
@@ -155,102 +159,6 @@ def import_from(
         held = check_before_writing(archive, plan, target, jobs, values_only=dry_run)
     if dry_run:
         return ImportResult(archive_id=archive.head.archive_id, plan=plan, dry_run=True)
-    return load_planned(
-        archive, target, plan, options, jobs=jobs, on_event=on_event, watch=watch, held=held
-    )
-
-
-def import_separately(
-    archive: Archive,
-    target: Target,
-    options: ImportOptions,
-    *,
-    selection: Selection,
-    ddl: DdlChoice,
-    strict: bool,
-    jobs: int,
-    tables_at_once: int,
-    dry_run: bool,
-    on_event: OnEvent,
-    watch: Watch | None = None,
-) -> ImportResult:
-    """Load an archive that can be read at random, each table by itself; as `import_from` does.
-
-    A table that fails is in `ImportResult.failed`, and the others arrive.
-    """
-    plan, options = plan_archive(
-        archive, target, options, selection=selection, ddl=ddl, strict=strict, on_event=on_event
-    )
-    if watch is not None:
-        watch.planned(plan)
-    archive_id = archive.head.archive_id
-    if dry_run:
-        return separately.planned_only(_without_misfits(archive, plan, target, jobs), archive_id)
-
-    def one(part: ImportPlan, on_event: OnEvent) -> ImportResult:
-        on_event(StageStarted(stage="check"))
-        held = check_before_writing(archive, part, target, jobs)
-        return load_planned(
-            archive, target, part, options, jobs=jobs, on_event=on_event, watch=watch, held=held
-        )
-
-    outcome = separately.run_separately(plan, one, at_once=tables_at_once, on_event=on_event)
-    if watch is not None:
-        watch.leave_out(failure.table for failure in outcome.failed)
-    return separately.summed(plan, outcome, lambda done: done, archive_id)
-
-
-def _without_misfits(archive: Archive, plan: ImportPlan, target: Target, jobs: int) -> ImportPlan:
-    """Refuse the tables with values that the target cannot hold."""
-    fitting: list[TablePlan] = []
-    refused = list(plan.refused)
-    for table in plan.tables:
-        part = separately.part_of(plan, table)
-        try:
-            check_before_writing(archive, part, target, jobs, values_only=True)
-        except LossError as error:
-            refused.append(TableFailure.of(error, table.source.name, table.target))
-        else:
-            fitting.append(table)
-    return replace(plan, tables=tuple(fitting), refused=tuple(refused))
-
-
-def plan_archive(
-    archive: Archive,
-    target: Target,
-    options: ImportOptions,
-    *,
-    selection: Selection,
-    ddl: DdlChoice,
-    strict: bool,
-    on_event: OnEvent,
-) -> tuple[ImportPlan, ImportOptions]:
-    """Do what `plan_import` does, for the selected tables of an archive."""
-    options = replace(
-        options,
-        ddl=choose_ddl(ddl, archive.database, target.capabilities.engine),
-        made_at=int(datetime.fromisoformat(archive.head.started).timestamp()),
-    )
-    database = restrict(archive.database, selection)
-    return plan_import(database, target, options, strict=strict, on_event=on_event)
-
-
-def load_planned(
-    archive: Archive,
-    target: Target,
-    plan: ImportPlan,
-    options: ImportOptions,
-    *,
-    jobs: int,
-    on_event: OnEvent,
-    watch: Watch | None = None,
-    held: dict[int, ChunkRef] | None = None,
-) -> ImportResult:
-    """Carry out a plan: create, load the rows of its tables, finish the schema.
-
-    `held` are chunks that have been read already, by their positions.
-    """
-    started = monotonic()
     with target.load(plan, options) as load:
         for stage, name in load.create():
             on_event(StageStarted(stage=stage, object=name))
@@ -260,7 +168,7 @@ def load_planned(
             load,
             on_event,
             watch=watch,
-            held=held or {},
+            held=held,
             transactions=target.capabilities.transactions,
         )
         on_event(StageStarted(stage="rows"))

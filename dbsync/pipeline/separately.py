@@ -1,11 +1,12 @@
 """Tables that nothing connects: each imported by itself, several at once, each failing alone.
 
-What lives here: the part of a plan that is about one table, what becomes of its failure, and the
-events of many imports as those of one run. Must not know: where the rows come from.
+What lives here: one plan made of those of all tables, what becomes of a table's failure, and the
+events of many imports as those of one run. Must not know: SQL, files, Parquet.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from dbsync.connectors.base import ImportPlan, TableFailure, TablePlan
-from dbsync.errors import DbsyncError
-from dbsync.model.schema import Name
+from dbsync.connectors.base import ImportOptions, ImportPlan, TableFailure, TablePlan, Target
+from dbsync.errors import DbsyncError, UsageError
+from dbsync.model.schema import Database, Loss, Name, Table
+from dbsync.pipeline import importer
 from dbsync.pipeline.events import (
     ChunkDone,
     Event,
@@ -27,11 +29,78 @@ from dbsync.pipeline.events import (
     TableDone,
     TableFailed,
     TableStarted,
+    ignore,
 )
 from dbsync.pipeline.executor import ThreadExecutor
+from dbsync.pipeline.exporter import refuse_losses
 from dbsync.pipeline.results import ImportResult, TableResult
 
 R = TypeVar("R")
+OpenTarget = Callable[[], Target]
+"""Opens the target once more; the caller closes it."""
+
+
+def plan_separately(
+    database: Database,
+    target: Target,
+    options: ImportOptions,
+    *,
+    strict: bool,
+    on_event: OnEvent,
+    examine: Callable[[Table, ImportPlan], None] | None = None,
+) -> ImportPlan:
+    """Plan each table by itself, announce all of it, and refuse under `strict`.
+
+    Tables that the target or `examine` refuses are in `ImportPlan.refused`; what concerns all of
+    them is raised. Nothing is written.
+    """
+    if options.single_transaction:
+        raise UsageError(
+            "each table is imported by itself, not all in one transaction",
+            hint="leave out --single-transaction: each table appears at once, with all its rows",
+        )
+    options = replace(options, among=database.tables)
+    target.prepare(replace(database, tables=()), options)
+    plans: list[ImportPlan] = []
+    refused: list[TableFailure] = []
+    for table in database.tables:
+        alone = replace(database, tables=(table,))
+        own = replace(options, import_id=part_id(options.import_id, table.name))
+        try:
+            plan, _ = importer.plan_import(alone, target, own, strict=False, on_event=ignore)
+            if examine is not None:
+                examine(table, plan)
+        except DbsyncError as error:
+            refused.append(TableFailure.of(error, table.name))
+        else:
+            plans.append(plan)
+    plan = _merged(plans, refused)
+    on_event(importer.announcement(plan))
+    refuse_losses(plan.losses, strict=strict, what="the target")
+    return plan
+
+
+def part_id(import_id: str, table: Name) -> str:
+    """Name the part of an import that is about one table; the same part always has one name."""
+    digest = hashlib.sha256(f"{import_id} {table}".encode()).hexdigest()
+    return f"{import_id[:39]}.{digest[:24]}"
+
+
+def _merged(plans: list[ImportPlan], refused: list[TableFailure]) -> ImportPlan:
+    tables = tuple(table for plan in plans for table in plan.tables)
+    statements = dict.fromkeys(line for plan in plans for line in plan.statements)
+    losses: dict[Loss, None] = dict.fromkeys(loss for plan in plans for loss in plan.losses)
+    unsure = any(plan.guarantee == "none" for plan in plans)
+    return ImportPlan(
+        tables=tables,
+        statements=tuple(statements),
+        losses=tuple(losses),
+        max_writers=max((plan.max_writers for plan in plans), default=1),
+        table_order=(tuple(table.source.name for table in tables),),
+        guarantee="none" if unsure else "exactly_once",
+        resuming=any(plan.resuming for plan in plans),
+        refused=tuple(refused),
+    )
 
 
 @dataclass
@@ -40,34 +109,21 @@ class Outcome(Generic[R]):
 
     done: dict[Name, R] = field(default_factory=dict[Name, R])
     failed: list[TableFailure] = field(default_factory=list[TableFailure])
-    bytes: int = 0
     seconds: float = 0.0
-
-
-def part_of(plan: ImportPlan, table: TablePlan) -> ImportPlan:
-    """Return the part of a plan that is about one table; what is lost has been announced."""
-    return replace(
-        plan,
-        tables=(table,),
-        statements=(),
-        losses=(),
-        table_order=((table.source.name,),),
-        refused=(),
-    )
 
 
 def run_separately(
     plan: ImportPlan,
-    run: Callable[[ImportPlan, OnEvent], R],
+    run: Callable[[Table, OnEvent], R],
     *,
     at_once: int,
     on_event: OnEvent,
 ) -> Outcome[R]:
-    """Call `run` with the part of each table that is not skipped, the largest tables first.
+    """Call `run` for each table that is not skipped, the largest first, `at_once` at a time.
 
-    Of `at_once` tables at a time. What `run` raises as `DbsyncError` is a failure of its table
-    alone; anything else ends the whole run at the next event of each table. The failures begin
-    with what the plan has refused. Events reach `on_event` one at a time, as those of one run.
+    What it raises as `DbsyncError` is a failure of its table alone; anything else ends the whole
+    run, at the next event of each table. The failures begin with what the plan has refused.
+    Events reach `on_event` one at a time, as those of one run.
     """
     started = monotonic()
     outcome: Outcome[R] = Outcome(failed=list(plan.refused))
@@ -76,15 +132,14 @@ def run_separately(
     for refused in plan.refused:
         shared.emit(TableFailed(table=refused.table, message=refused.message, hint=refused.hint))
 
-    def one(table: TablePlan) -> None:
-        name = table.source.name
+    def one(planned: TablePlan) -> None:
+        name = planned.source.name
         shared.emit(TableStarted(table=name))
         try:
-            result = run(part_of(plan, table), shared.of_table(name))
+            result = run(planned.source, shared.of_table(name))
         except DbsyncError as error:
-            failure = TableFailure.of(error, name, table.target)
             with shared.lock:
-                outcome.failed.append(failure)
+                outcome.failed.append(TableFailure.of(error, name, planned.target))
             shared.emit(TableFailed(table=name, message=error.message, hint=error.hint))
             return
         with shared.lock:
@@ -94,7 +149,7 @@ def run_separately(
     wanted = [table for table in plan.tables if table.action != "skip"]
     for _ in executor.run(one, sorted(wanted, key=_size, reverse=True)):
         pass
-    outcome.bytes, outcome.seconds = shared.bytes, monotonic() - started
+    outcome.seconds = monotonic() - started
     rows = sum(shared.rows.get(name, 0) for name in outcome.done)
     on_event(Finished(rows=rows, bytes=shared.bytes, seconds=outcome.seconds))
     return outcome
