@@ -3,21 +3,18 @@
 What lives here: waiting for the end of a job, `count_rows`. Must not know: rows of results.
 
 A job that ends as ``error`` or ``killed`` answers like one that succeeded, so its status is always
-looked at. A query is submitted under a key of its own (``domain_key``): where the answer was lost,
-the repetition is refused and names the job that it has made.
+looked at.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from uuid import uuid4
 
 from dbsync.connectors.treasuredata.client import Api
-from dbsync.connectors.treasuredata.failures import AnswerError
+from dbsync.connectors.treasuredata.jobs import run_query
+from dbsync.connectors.treasuredata.query import quote
 from dbsync.errors import TargetError
-
-if TYPE_CHECKING:
-    from dbsync.connectors.treasuredata.wire import Wire
 
 FAILED = ("error", "killed")
 _POLL_S = (0.5, 10.0)
@@ -57,24 +54,11 @@ def _last_words(debug: object) -> str:
 def count_rows(api: Api, table: str) -> int:
     """Count a table's rows by a query; the counter in the list of tables may lag for minutes."""
     doing = f"count the rows of table {table}"
-    key, database = f"dbsync-{uuid4()}", api.address.database
-    sql = f'SELECT count(*) AS "rows" FROM "{table}"'
-
-    def submit(wire: Wire) -> str:
-        return wire.query(sql, type="trino", db=database, domain_key=key)
-
-    def submitted(error: AnswerError) -> str:
-        known = error.fields.get("conflicts_with")
-        if error.status != 409 or not known:
-            raise error
-        return str(known)
-
-    job_id = api.run(doing, submit, settled=submitted)
-    wait_for_job(api, job_id, doing)
-    found = cast("list[Any]", api.run(doing, lambda wire: wire.job_result(job_id)))
+    job = run_query(api, doing, f"SELECT count(*) FROM {quote(table)}", f"dbsync-{uuid4().hex}")
+    found = cast("list[Any]", api.run(doing, lambda wire: wire.job_result(job.id)))
     if len(found) != 1 or len(found[0]) != 1:
         raise TargetError(
-            f"cannot {doing}: the result of job {job_id} has {len(found)} rows",
+            f"cannot {doing}: the result of job {job.id} has {len(found)} rows",
             hint="run the same command again",
             retryable=True,
         )

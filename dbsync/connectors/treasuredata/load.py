@@ -40,20 +40,6 @@ from dbsync.errors import LossError, TargetError
 from dbsync.model.schema import Name
 
 
-class Left:
-    """The tables of an import that are not in their places yet, for loads in several threads."""
-
-    def __init__(self, landings: Landings):
-        self._names = {landing.plan.source.name for landing in landings.tables}
-        self._lock = threading.Lock()
-
-    def finish(self, landings: Landings) -> bool:
-        """Take out the tables of a load; say whether none is left."""
-        with self._lock:
-            self._names -= {landing.plan.source.name for landing in landings.tables}
-            return not self._names
-
-
 class _EveryChunk(frozenset[tuple[Name, int]]):
     """The chunks of an import of which nothing is left to be written."""
 
@@ -62,20 +48,12 @@ class _EveryChunk(frozenset[tuple[Name, int]]):
 
 
 class TdLoad:
-    """See `dbsync.connectors.base.Load`; writers may be used from several threads at once.
+    """See `dbsync.connectors.base.Load`; writers may be used from several threads at once."""
 
-    `landings` are the tables of this load, `whole` those of the whole import, of which `left`
-    knows the ones that no load has finished.
-    """
-
-    def __init__(
-        self, api: Api, landings: Landings, whole: Landings, options: ImportOptions, left: Left
-    ):
+    def __init__(self, api: Api, landings: Landings, options: ImportOptions):
         self._api = api
         self._landings = landings
-        self._whole = whole
         self._options = options
-        self._left = left
         self._loading: dict[Name, Loading] = {}
         self._lock = threading.Lock()
 
@@ -268,23 +246,21 @@ class TdLoad:
                 check_appended(self._api, one)
 
     def _clean_up(self) -> None:
-        """Delete the temporary tables; and once all tables are in place, every session.
+        """Delete temporary tables, then sessions, which tell the next run how far each table is.
 
-        Until then the sessions tell the next run which tables are. So that no run that is stopped
-        in the middle of this leaves some of them, it is marked first that all are in place.
+        So that none that is stopped in the middle of this finds only some of them, many tables are
+        marked first as being all in place.
         """
-        for landing in self._landings.tables:
+        mark, landings = self._landings.mark, self._landings.tables
+        for landing in landings:
             if landing.replaces:
                 tables.delete_table(self._api, landing.marks.table)
-        if not self._left.finish(self._landings):
-            return
-        mark, every = self._whole.mark, self._whole.tables
-        if len(every) > 1 and not self._whole.complete:
-            final = every[0].final
+        if len(landings) > 1 and not self._landings.complete:
+            final = landings[0].final
             bulk.create_session(self._api, mark, final, final)
-        own = {landing.marks.session for landing in every}
+        own = {landing.marks.session for landing in landings}
         for session in bulk.list_sessions(self._api):
             if session.name in own or session.name.rpartition("_")[0] in own:
                 bulk.delete_session(self._api, session.name)
-        if len(every) > 1:
+        if len(landings) > 1:
             bulk.delete_session(self._api, mark)

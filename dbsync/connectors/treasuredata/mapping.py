@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from dbsync.connectors.treasuredata.catalog import ENGINE
 from dbsync.connectors.treasuredata.names import TIME, column_names
 from dbsync.connectors.treasuredata.types import TdType, parse_type, scalar
 from dbsync.errors import UsageError
@@ -26,7 +27,6 @@ from dbsync.model.schema import Column, Database, Loss, Name, Table, effective_t
 from dbsync.model.selection import matches
 from dbsync.model.types import LogicalType
 
-ENGINE = "treasuredata"
 _MOMENTS = ("date", "timestamp", "timestamp_tz")
 
 
@@ -36,6 +36,13 @@ class Sink(msgspec.Struct, frozen=True, kw_only=True):
     column: Column
     name: str
     type: TdType
+    alias: str | None = None
+    """What the column is called in queries, where its own name is none in SQL."""
+
+    @property
+    def described(self) -> list[str]:
+        """Give its entry in the table's schema."""
+        return [self.name, str(self.type), *([self.alias] if self.alias else [])]
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +53,13 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     time: Column | None
     """The column that gives ``time``; None where one moment stands for all rows."""
     losses: tuple[Loss, ...]
-    others: tuple[tuple[str, str], ...] = ()
-    """Name and type of further columns of a table that exists, which get no values."""
+    others: tuple[tuple[str, ...], ...] = ()
+    """The entries of further columns of a table that exists, which get no values."""
 
     @property
     def schema(self) -> list[list[str]]:
         """Give the table's schema as the service takes it."""
-        own = [[sink.name, str(sink.type)] for sink in self.sinks]
-        return own + [list(column) for column in self.others]
+        return [sink.described for sink in self.sinks] + [list(other) for other in self.others]
 
 
 def map_table(
@@ -66,7 +72,10 @@ def map_table(
     """
     time = time_column(table, time_columns)
     only_time = time is not None and time.type.name == "integer" and time.name.lower() == TIME
-    names, losses = column_names(table, time.name if time is not None and only_time else None)
+    names: dict[str, str] = {}
+    losses: list[Loss] = []
+    if engine != ENGINE:
+        names, losses = column_names(table, time.name if only_time and time is not None else None)
     sinks: list[Sink] = []
     for column in table.columns:
         if only_time and column is time:
@@ -75,7 +84,9 @@ def map_table(
         if change is not None:
             label = f"column {table.name}.{column.name}"
             losses.append(Loss(object=label, reason=change, severity="changed"))
-        sinks.append(Sink(column=column, name=names[column.name], type=kind))
+        alias = table.details.get(f"alias.{column.name}") if engine == ENGINE else None
+        name = names.get(column.name, column.name)
+        sinks.append(Sink(column=column, name=name, type=kind, alias=alias))
     if not only_time:
         moment = f"the seconds of {time.name}" if time else f"the moment of the archive{made_at}"
         losses.append(

@@ -6,16 +6,16 @@ nothing is changed. Must not know: how a plan is carried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from dbsync.connectors.base import ImportOptions, ImportPlan, TableFailure, TablePlan
+from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.treasuredata.bulk_calls import Session
+from dbsync.connectors.treasuredata.catalog import ENGINE
 from dbsync.connectors.treasuredata.mapping import (
-    ENGINE,
     Layout,
     Sink,
     lost_definitions,
@@ -62,8 +62,6 @@ class Landing(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: TablePlan
     layout: Layout
-    identity: str
-    """What decides how the rows of the archive's table are written."""
     marks: Marks
     replaces: bool
     """Through a temporary table that then takes the name; otherwise straight into the table."""
@@ -82,38 +80,16 @@ class Landing(msgspec.Struct, frozen=True, kw_only=True):
 class Landings(msgspec.Struct, frozen=True, kw_only=True):
     """What of a plan a load needs to know; the tables that are skipped are left out."""
 
-    import_id: str
-    database: str
     tables: tuple[Landing, ...]
+    mark: str
+    """The session that says that every table is in its place."""
     complete: bool = False
     """An earlier run has put every table into its place, and was stopped while it tidied up."""
     new_database: bool = False
 
-    @property
-    def mark(self) -> str:
-        """Name the session that says that every table is in its place."""
-        return completion_mark(self.import_id, self.database)
-
     def find(self, source: Name) -> Landing:
         """Return how a table of the archive lands."""
         return next(one for one in self.tables if one.plan.source.name == source)
-
-    def under(self, import_id: str, sources: Collection[Name]) -> Landings:
-        """Return the same for another import of some of the tables, which nothing has begun."""
-        return replace(
-            self,
-            import_id=import_id,
-            tables=tuple(
-                replace(
-                    one,
-                    session=None,
-                    marks=marks(import_id, self.database, one.final, one.identity),
-                )
-                for one in self.tables
-                if one.plan.source.name in sources
-            ),
-            complete=False,
-        )
 
 
 def make_plan(
@@ -122,22 +98,17 @@ def make_plan(
     """Plan every table of the archive; see `dbsync.connectors.base.Target.prepare`."""
     if options.schema is not None:
         raise UsageError("Treasure Data has no schemas", hint="leave out --schema")
-    names, losses = table_names(database.tables)
+    names, losses = table_names(options.among or database.tables)
+    own = {str(table.name) for table in database.tables}
+    losses = [loss for loss in losses if loss.object.removeprefix("table ") in own]
     mark = completion_mark(options.import_id, state.database)
     complete = (
         options.resume
         and any(session.name == mark for session in state.sessions)
-        and all(state.find(name) for name in names.values())
+        and all(state.find(names[table.name]) for table in database.tables)
     )
     planner = _Planner(database, options, time_columns, state, complete=complete)
-    landings: list[Landing] = []
-    refused: list[TableFailure] = []
-    for table in database.tables:
-        target = Name(None, names[table.name])
-        try:
-            landings.append(planner.plan(table, target))
-        except (TargetError, LossError) as error:
-            refused.append(TableFailure.of(error, table.name, target))
+    landings = [planner.plan(table, Name(None, names[table.name])) for table in database.tables]
     written = [one for one in landings if one.plan.action != "skip"]
     if options.single_transaction and len(written) > 1:
         raise UsageError(
@@ -155,12 +126,10 @@ def make_plan(
         table_order=(tuple(one.plan.source.name for one in written),) if written else (),
         guarantee="single_transaction" if options.single_transaction else "exactly_once",
         resuming=complete or any(one.session is not None for one in landings),
-        refused=tuple(refused),
     )
     return plan, Landings(
-        import_id=options.import_id,
-        database=state.database,
         tables=tuple(written),
+        mark=mark,
         complete=complete,
         new_database=state.tables is None,
     )
@@ -191,7 +160,6 @@ class _Planner:
         landing = Landing(
             plan=TablePlan(source=table, target=target, action="create", rows_before=0),
             layout=layout,
-            identity=identity,
             marks=marks(self._options.import_id, self._state.database, target.name, identity),
             replaces=True,
             expire_days=self._expire_days(table, self._state.find(target.name)),
@@ -335,7 +303,13 @@ def _into(landing: Landing, there: TableState) -> Layout:
         sinks.append(replace(sink, type=kind))
     given = {sink.name for sink in sinks}
     # What the archive lacks stays in the schema, and NULL.
-    others = tuple(column for column in there.columns if column[0] not in given)
+    aliases = dict(there.aliases)
+    others = tuple(
+        (name, kind, aliases[name]) if name in aliases else (name, kind)
+        for name, kind in there.columns
+        if name not in given
+    )
+    sinks = [replace(sink, alias=aliases.get(sink.name, sink.alias)) for sink in sinks]
     return replace(landing.layout, sinks=tuple(sinks), others=others)
 
 
@@ -351,8 +325,8 @@ def _statements(landings: list[Landing], state: State) -> list[str]:
         name = landing.final
         match landing.plan.action:
             case "create":
-                columns = ", ".join(f"{n} {kind}" for n, kind in landing.layout.schema)
-                lines.append(f"create table {name} (time long, {columns})")
+                columns = [f"{column[0]} {column[1]}" for column in landing.layout.schema]
+                lines.append(f"create table {name} ({', '.join(['time long', *columns])})")
             case "overwrite":
                 lines.append(f"replace: table {name}, its rows and its schema")
             case "append":

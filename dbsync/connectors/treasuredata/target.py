@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from msgspec.structs import replace
-
 from dbsync.connectors.base import (
     Capabilities,
     CheckItem,
@@ -22,10 +20,10 @@ from dbsync.connectors.examine import examiner
 from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.treasuredata import table_calls as tables
 from dbsync.connectors.treasuredata.bulk_calls import list_sessions
+from dbsync.connectors.treasuredata.catalog import ENGINE
 from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.job_calls import count_rows
-from dbsync.connectors.treasuredata.load import Left, TdLoad
-from dbsync.connectors.treasuredata.mapping import ENGINE
+from dbsync.connectors.treasuredata.load import TdLoad
 from dbsync.connectors.treasuredata.plan import Landings, State, make_plan
 from dbsync.connectors.treasuredata.target_check import check_items
 from dbsync.connectors.treasuredata.writer import conversions
@@ -53,7 +51,6 @@ class TreasureDataTarget:
         self._api = api
         self._options = options
         self._prepared: tuple[Database, Landings] | None = None
-        self._left: Left | None = None
 
     def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
         """Plan an import; see `dbsync.connectors.base.Target.prepare`."""
@@ -64,7 +61,7 @@ class TreasureDataTarget:
             rows=lambda table: count_rows(self._api, table),
         )
         plan, landings = make_plan(database, options, self._options.time_columns, state)
-        self._prepared, self._left = (database, landings), Left(landings)
+        self._prepared = (database, landings)
         return plan
 
     def examiner(self, table: TablePlan) -> Examiner | None:
@@ -76,20 +73,11 @@ class TreasureDataTarget:
         return examiner(conversions(table.source, layout), engine=database.engine)
 
     def load(self, plan: ImportPlan, options: ImportOptions) -> AbstractContextManager[Load]:
-        """Start the import of some tables of the plan that `prepare` has made last.
-
-        May be called for each table by itself, from several threads at once, and under the id of
-        another import than the one that was planned.
-        """
-        if self._prepared is None or self._left is None:
+        """Start the import that `prepare` of this object has planned last."""
+        del plan
+        if self._prepared is None:
             raise RuntimeError("load needs a plan that prepare of the same target has made")
-        _, whole = self._prepared
-        names = [table.source.name for table in plan.tables]
-        if options.import_id != whole.import_id:
-            part = whole.under(options.import_id, names)
-            return TdLoad(self._api, part, part, options, Left(part))
-        chosen = tuple(one for one in whole.tables if one.plan.source.name in names)
-        return TdLoad(self._api, replace(whole, tables=chosen), whole, options, self._left)
+        return TdLoad(self._api, self._prepared[1], options)
 
     def check(self) -> list[CheckItem]:
         """Say what the key may do in the database; see `dbsync.connectors.base.Target.check`."""

@@ -29,13 +29,16 @@ class Killed(BaseException):
 
 
 class Mortal(Api):
-    """An account whose user dies before one of its requests, not counting looks at what is done."""
+    """An account whose user dies before one of its requests.
+
+    Not counting looks at what is done, of which nobody knows how many it takes.
+    """
 
     requests = 0
     lives: int | None = None
 
     def run(self, doing: str, call: Callable[..., T], **options: Any) -> T:
-        if not doing.startswith("look at"):
+        if not doing.startswith(("look at", "count", "stop")):
             if self.requests == self.lives:
                 raise Killed
             self.requests += 1
@@ -106,8 +109,6 @@ def load(
     chosen = chosen or options()
     opened = target(api, **settings)
     plan = opened.prepare(source, chosen)
-    if plan.refused:
-        raise TargetError(plan.refused[0].message, hint=plan.refused[0].hint)
     with opened.load(plan, chosen) as running:
         list(running.create())
         done = running.committed()
