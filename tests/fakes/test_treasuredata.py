@@ -17,7 +17,7 @@ import tdclient
 import urllib3
 from tdclient import errors
 
-from tests.fakes.treasuredata import FakeTreasureData, fill, make
+from tests.fakes.treasuredata import DROP, FakeTreasureData, fill, make
 
 _ROOT = Path(__file__).parents[2]
 _COLUMNS = [
@@ -124,6 +124,22 @@ def test_tables_are_made_changed_swapped_moved_and_deleted(client: tdclient.Clie
         client.delete_table("other_db", "fresh")
     with pytest.raises(errors.AlreadyExistsError):
         client.create_log_table("sales", "orders")
+
+
+def test_columns_have_aliases_in_queries(fake: FakeTreasureData, client: tdclient.Client) -> None:
+    """A column whose name is none in SQL is uploaded by its name and queried by its alias."""
+    client.create_log_table("sales", "fresh")
+    client.update_schema("sales", "fresh", [["User Agent", "string", "agent"], ["b", "int"]])
+    client.create_bulk_import("s", "sales", "fresh")
+    _upload(client, "s", "p", {"time": 1, "User Agent": "curl", "b": 2})
+    client.freeze_bulk_import("s")
+    client.bulk_import("s").perform().wait(timeout=20, wait_interval=0)
+    client.bulk_import("s").commit(wait=True, wait_interval=0, timeout=20)
+    assert list(_query(client, "SELECT agent, b FROM fresh").result()) == [["curl", 2]]
+    client.update_schema("sales", "fresh", [["User Agent", "string", "browser"], ["b", "string"]])
+    assert list(_query(client, "SELECT browser, b FROM fresh").result()) == [["curl", "2"]]
+    with pytest.raises(errors.APIError, match="422"):
+        client.update_schema("sales", "fresh", [["a", "int", "x"], ["b", "int", "x"]])
 
 
 @pytest.mark.parametrize(
@@ -516,6 +532,10 @@ def test_hooks_run_before_and_after_the_effect(
     fake.after("create_database", look)
     client.create_database("new_db")
     assert seen == [False, True]
+    fake.before("delete_database", lambda: DROP)
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        client.delete_database("new_db")
+    assert "new_db" in fake.account().databases
 
 
 def test_bandwidth_is_limited_per_connection(

@@ -31,6 +31,6 @@ POST /_fake/{fail,set,add_key,fill,query,log} with the arguments as JSON.
 
 from tests.fakes.treasuredata.faults import Fault
 from tests.fakes.treasuredata.seeding import fill, make
-from tests.fakes.treasuredata.server import FakeTreasureData
+from tests.fakes.treasuredata.server import DROP, FakeTreasureData
 
-__all__ = ["FakeTreasureData", "Fault", "fill", "make"]
+__all__ = ["DROP", "FakeTreasureData", "Fault", "fill", "make"]

@@ -168,19 +168,22 @@ class Catalog:
         columns = _parsed_columns(text)
         with self.lock:
             table = self.table(database, name)
-            before = {column[0]: column[1] for column in table.columns}
-            after = {column[0]: column[1] for column in columns}
+            before = {column[0]: column for column in table.columns}
+            after = {column[0]: column for column in columns}
             full = f'"{database}"."{name}"'
             for gone in before.keys() - after.keys():
-                self._root.execute(f'ALTER TABLE {full} DROP COLUMN "{gone}"')
-            for column, type_ in after.items():
-                kept = types.storage(type_)
-                if column not in before:
-                    self._root.execute(f'ALTER TABLE {full} ADD COLUMN "{column}" {kept}')
-                elif before[column] != type_:
+                self._root.execute(f'ALTER TABLE {full} DROP COLUMN "{in_sql(before[gone])}"')
+            for column in columns:
+                called, kept, old = in_sql(column), types.storage(column[1]), before.get(column[0])
+                if old is None:
+                    self._root.execute(f'ALTER TABLE {full} ADD COLUMN "{called}" {kept}')
+                    continue
+                if in_sql(old) != called:
+                    self._root.execute(f'ALTER TABLE {full} RENAME "{in_sql(old)}" TO "{called}"')
+                if old[1] != column[1]:
                     self._root.execute(
-                        f'ALTER TABLE {full} ALTER COLUMN "{column}" TYPE {kept} '
-                        f'USING TRY_CAST("{column}" AS {kept})'
+                        f'ALTER TABLE {full} ALTER COLUMN "{called}" TYPE {kept} '
+                        f'USING TRY_CAST("{called}" AS {kept})'
                     )
             table.columns, table.updated = columns, _now()
             self.version += 1
@@ -200,13 +203,14 @@ class Catalog:
                         self.update_schema(
                             database, name, json.dumps([*table.columns, [found.name, kind]])
                         )
-            kinds = {"time": "BIGINT"} | {c[0]: types.storage(c[1]) for c in table.columns}
+            kinds = {"time": ("time", "BIGINT")}
+            kinds |= {c[0]: (in_sql(c), types.storage(c[1])) for c in table.columns}
             cursor = self.cursor()
             cursor.execute("BEGIN")
             for batch in batches:
                 cursor.register("uploaded", batch)
                 values = ", ".join(
-                    f'TRY_CAST("{column}" AS {kinds[column]}) AS "{column}"'
+                    f'TRY_CAST("{column}" AS {kinds[column][1]}) AS "{kinds[column][0]}"'
                     for column in batch.column_names
                 )
                 cursor.execute(
@@ -255,6 +259,11 @@ class Catalog:
         cursor.close()
 
 
+def in_sql(column: list[str]) -> str:
+    """Return what a column is called in queries: its alias, if it has one."""
+    return column[2] if len(column) > 2 else column[0]
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Refusal(422, f"Name {name!r} is invalid: 3 to 128 of a-z, 0-9 and _")
@@ -263,10 +272,10 @@ def _check_name(name: str) -> None:
 def _parsed_columns(text: str) -> Columns:
     try:
         columns = json.loads(text)
-        names = [column[0] for column in columns]
+        names = [in_sql(column) for column in columns]
         sound = all(
-            _COLUMN.fullmatch(column[0])
-            and column[0] not in _RESERVED
+            _COLUMN.fullmatch(in_sql(column))
+            and not _RESERVED & {column[0], in_sql(column)}
             and types.known(column[1])
             and len(column) in (2, 3)
             for column in columns

@@ -56,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.logged = self.fake.arrived(self.operation, path, headers)
         self.fault = self.fake.faults.take(self.operation, path)
+        if self.logged.dropped:
+            self._reset()
+            return
         try:
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             self._with_fault(function, tuple(unquote(one) for one in quoted), query)

@@ -24,6 +24,9 @@ from tests.fakes.treasuredata.jobs import Jobs
 from tests.fakes.treasuredata.results import Stored
 from tests.fakes.treasuredata.seeding import fill
 
+DROP = object()
+"""What a hook returns that wants the request to have no effect."""
+
 
 @dataclass
 class Logged:
@@ -34,6 +37,7 @@ class Logged:
     headers: dict[str, str]
     body_bytes: int = 0
     sent_bytes: int = 0
+    dropped: bool = False
 
 
 class _Server(ThreadingHTTPServer):
@@ -131,7 +135,10 @@ class FakeTreasureData:
         return self.faults.add(Fault(operation, action, **settings))
 
     def before(self, operation: str, function: Callable[[], object]) -> None:
-        """Call `function` once, when the next request of an operation has arrived."""
+        """Call `function` once, when the next request of an operation has arrived.
+
+        Where it returns `DROP`, the connection is reset and nothing is done.
+        """
         with self._lock:
             self._hooks.append(("before", operation, function))
 
@@ -151,11 +158,11 @@ class FakeTreasureData:
     # For the handler
 
     def arrived(self, operation: str, path: str, headers: dict[str, str]) -> Logged:
-        """Log a request that has arrived."""
+        """Log a request that has arrived; `Logged.dropped` says what a hook wants."""
         logged = Logged(operation, path, headers)
         with self._lock:
             self.log.append(logged)
-        self._call("before", operation)
+        logged.dropped = self._call("before", operation) is DROP
         return logged
 
     def answering(self, operation: str) -> None:
@@ -201,13 +208,12 @@ class FakeTreasureData:
                 raise ValueError(name)
         return None
 
-    def _call(self, moment: str, operation: str) -> None:
+    def _call(self, moment: str, operation: str) -> object:
         with self._lock:
             found = next((h for h in self._hooks if h[:2] == (moment, operation)), None)
             if found:
                 self._hooks.remove(found)
-        if found:
-            found[2]()
+        return found[2]() if found else None
 
 
 def _gunzip(path: Path, to: Path) -> None:
