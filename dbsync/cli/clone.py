@@ -55,4 +55,6 @@ def clone(ctx: click.Context, **_values: object) -> int:
     show_clone(output, result)
     show_comparison(output, result.verified, left="source", right="target")
     output.result(as_json(result))
+    if result.imported.failed:
+        return result.imported.failed[0].exit_code
     return 0 if result.verified is None or result.verified.ok else REFUSED

@@ -59,4 +59,6 @@ def import_(ctx: click.Context, **_values: object) -> int:
     show_import(output, result)
     show_comparison(output, result.verified, left="archive", right="target")
     output.result(as_json(result))
+    if result.failed:
+        return result.failed[0].exit_code
     return 0 if result.verified is None or result.verified.ok else REFUSED

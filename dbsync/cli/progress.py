@@ -25,6 +25,8 @@ from dbsync.pipeline.events import (
     Planned,
     StageStarted,
     TableDone,
+    TableFailed,
+    TableStarted,
 )
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ class PlanReport:
         """Print what a plan has to say, and before it which archive was not good enough."""
         if isinstance(event, PassedOver) and not self._output.log_json:
             self._output.warn(f"{event.archive} is not complete and is passed over: {event.reason}")
+        if isinstance(event, TableFailed) and not self._output.log_json:
+            self._output.warn(f"table {event.table} failed: {event.message}")
         if not isinstance(event, Planned):
             return
         self.report(event.losses)
@@ -202,9 +206,9 @@ class _Bars:
             self._start()
         if self._bars is None or self._overall is None:
             return
-        if isinstance(event, ChunkDone):
+        if isinstance(event, ChunkDone | TableStarted):
             self._show_table(self._bars, event.table)
-        elif isinstance(event, TableDone) and event.table in self._tables:
+        elif isinstance(event, TableDone | TableFailed) and event.table in self._tables:
             self._bars.remove_task(self._tables.pop(event.table))
         tally = self._tally
         self._bars.update(
@@ -259,7 +263,7 @@ class _Bars:
     def _show_table(self, bars: Progress, name: Name) -> None:
         from dbsync.cli.output import printable
 
-        rows, total = self._tally.done[name], self._tally.totals.get(name)
+        rows, total = self._tally.done.get(name, 0), self._tally.totals.get(name)
         total = None if total is None else max(total, rows)
         task = self._tables.pop(name, None)
         if task is None:

@@ -13,6 +13,7 @@ import msgspec
 from dbsync.cli import text
 from dbsync.cli.differences import show_differences, unlike
 from dbsync.cli.output import Column, Output
+from dbsync.cli.plans import show_failed, show_plan, show_separate_plan
 from dbsync.pipeline.results import (
     ArchiveInfo,
     CloneResult,
@@ -23,13 +24,7 @@ from dbsync.pipeline.results import (
 )
 
 if TYPE_CHECKING:
-    from dbsync.connectors.base import CheckItem, Consistency, ImportPlan, TablePlan
-
-_GUARANTEES = {
-    "exactly_once": "each chunk is committed once, and a killed import goes on where it stopped",
-    "single_transaction": "everything arrives together, or nothing",
-    "none": "rows already committed stay if it fails, and running it again may repeat them",
-}
+    from dbsync.connectors.base import CheckItem, Consistency
 
 
 def as_json(result: object) -> Any:
@@ -81,7 +76,10 @@ def show_export(output: Output, result: ExportResult) -> None:
 def show_import(output: Output, result: ImportResult) -> None:
     """Print what was imported, or with a dry run what would be."""
     if result.dry_run:
-        _show_plan(output, result.plan)
+        if result.separately:
+            show_separate_plan(output, result)
+        else:
+            show_plan(output, result.plan)
         output.line("nothing was changed")
         return
     output.table(
@@ -105,11 +103,12 @@ def show_import(output: Output, result: ImportResult) -> None:
         f"imported {_tables_and_rows(len(result.tables), result.rows)}{source} "
         f"in {text.duration(result.seconds)}{resumed}"
     )
+    show_failed(output, result)
 
 
 def show_clone(output: Output, result: CloneResult) -> None:
     """Print both halves of a clone; the tables as they arrived."""
-    if result.imported.dry_run:
+    if result.imported.dry_run and not result.imported.separately:
         show_export(output, result.exported)
         output.line()
     show_import(output, result.imported)
@@ -203,39 +202,6 @@ def show_check(output: Output, items: Sequence[CheckItem]) -> None:
         ["", "checked", "found", "what to do"],
         [("ok" if i.ok else "NOT OK", i.item, i.found, i.hint or "") for i in items],
     )
-
-
-def _show_plan(output: Output, plan: ImportPlan) -> None:
-    output.table(
-        ["table", "into", "action", "rows that conflict", "key", ("rows there now", "right")],
-        [
-            (
-                t.source.name,
-                t.target,
-                t.action,
-                _on_conflict(t),
-                ", ".join(t.key),
-                text.count(t.rows_before) if t.rows_before is not None else "",
-            )
-            for t in plan.tables
-        ],
-    )
-    if plan.statements:
-        output.line()
-        output.line("would do:")
-        for statement in plan.statements:
-            output.line(f"  {statement}")
-    output.line()
-    output.line(f"guarantee: {_GUARANTEES[plan.guarantee]}")
-    if plan.resuming:
-        output.line("goes on where an earlier run of this import stopped")
-
-
-def _on_conflict(table: TablePlan) -> str:
-    """Say what happens to a row whose key exists; nothing where no row can be in the way."""
-    if table.action != "append" or table.rows_before == 0:
-        return ""
-    return "fail" if table.mode == "insert" else table.mode
 
 
 def _warnings(output: Output, warnings: Iterable[str]) -> None:

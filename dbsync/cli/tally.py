@@ -10,7 +10,18 @@ from collections.abc import Callable
 
 from dbsync.cli import text
 from dbsync.model.schema import Name
-from dbsync.pipeline.events import ChunkDone, Event, Planned, StageStarted, TableDone
+from dbsync.pipeline.events import (
+    ChunkDone,
+    Event,
+    Planned,
+    StageStarted,
+    TableDone,
+    TableFailed,
+    TableStarted,
+)
+
+MAX_TABLES = 4
+"""How many tables under way one line tells of."""
 
 
 class Tally:
@@ -25,6 +36,9 @@ class Tally:
         self.done: dict[Name, int] = {}
         """Rows so far, by table."""
         self.finished: set[Name] = set()
+        self.failed: set[Name] = set()
+        self.started: dict[Name, float] = {}
+        """When tables that go by themselves began; those that are under way."""
         self._clock = clock
         self._started = clock()
         self._fresh = 0
@@ -41,7 +55,15 @@ class Tally:
             self.done[event.table] = self.done.get(event.table, 0) + event.rows
             # What an earlier run loaded took no time now.
             self._fresh += 0 if event.resumed else event.rows
+        elif isinstance(event, TableStarted):
+            self.started[event.table] = self._clock()
+        elif isinstance(event, TableFailed):
+            self.started.pop(event.table, None)
+            self.failed.add(event.table)
+            # Its other rows will not come.
+            self.totals[event.table] = self.done.get(event.table, 0)
         elif isinstance(event, TableDone):
+            self.started.pop(event.table, None)
             self.finished.add(event.table)
             self.totals[event.table] = event.rows
 
@@ -54,6 +76,8 @@ class Tally:
         self.rows = self.bytes = self._fresh = 0
         self.done = {}
         self.finished = set()
+        self.failed = set()
+        self.started = {}
         self._started = self._clock()
 
     def total(self) -> int | None:
@@ -74,6 +98,14 @@ class Tally:
         total, rate = self.total(), self.rate()
         return (total - self.rows) / rate if total is not None and rate > 0 else None
 
+    def table_eta(self, name: Name) -> float | None:
+        """Return the seconds that are left for a table under way by itself, or None."""
+        total, done = self.totals.get(name), self.done.get(name, 0)
+        spent = self._clock() - self.started[name]
+        if total is None or not done or spent <= 0:
+            return None
+        return max(0, total - done) * spent / done
+
     def line(self) -> str:
         """Put everything into one line."""
         total, eta = self.total(), self.eta()
@@ -87,6 +119,14 @@ class Tally:
         parts.append(f"{text.count(round(self.rate()))} rows/s")
         if eta is not None:
             parts.append(f"{text.duration(eta)} left")
-        if self.stage:
+        if self.failed:
+            parts.append(f"{text.plural(len(self.failed), 'table')} failed")
+        if self.stage and not self.started:
             parts.append(self.stage)
-        return ", ".join(parts)
+        tables = [self._table(name) for name in list(self.started)[:MAX_TABLES]]
+        return "; ".join((", ".join(parts), *tables))
+
+    def _table(self, name: Name) -> str:
+        total, done, eta = self.totals.get(name), self.done.get(name, 0), self.table_eta(name)
+        share = f"{min(99, done * 100 // total)} %" if total else f"{text.count(done)} rows"
+        return f"{name} {share}" + (f", {text.duration(eta)} left" if eta is not None else "")

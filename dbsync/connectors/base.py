@@ -190,16 +190,19 @@ class TableFailure(msgspec.Struct, frozen=True, kw_only=True):
     table: Name
     """As it is called in the archive."""
     target: Name | None = None
+    rows: int | None = None
+    """About how many it has."""
     message: str
     hint: str | None = None
     exit_code: int
 
     @classmethod
-    def of(cls, error: DbsyncError, table: Name, target: Name | None = None) -> TableFailure:
+    def of(cls, error: DbsyncError, table: Table, target: Name | None = None) -> TableFailure:
         """Put an error into words."""
         return cls(
-            table=table,
+            table=table.name,
             target=target,
+            rows=table.rows_estimate,
             message=error.message,
             hint=error.hint,
             exit_code=error.exit_code,

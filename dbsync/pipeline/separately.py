@@ -71,7 +71,7 @@ def plan_separately(
             if examine is not None:
                 examine(table, plan)
         except DbsyncError as error:
-            refused.append(TableFailure.of(error, table.name))
+            refused.append(TableFailure.of(error, table))
         else:
             plans.append(plan)
     plan = _merged(plans, refused)
@@ -139,7 +139,7 @@ def run_separately(
             result = run(planned.source, shared.of_table(name))
         except DbsyncError as error:
             with shared.lock:
-                outcome.failed.append(TableFailure.of(error, name, planned.target))
+                outcome.failed.append(TableFailure.of(error, planned.source, planned.target))
             shared.emit(TableFailed(table=name, message=error.message, hint=error.hint))
             return
         with shared.lock:

@@ -14,7 +14,15 @@ from dbsync.cli.progress import LINE_SECONDS, MAX_BARS, watching
 from dbsync.cli.redaction import RedactingStream, Redactor
 from dbsync.cli.tally import Tally
 from dbsync.model.schema import Loss, Name
-from dbsync.pipeline.events import ChunkDone, Finished, Planned, StageStarted, TableDone
+from dbsync.pipeline.events import (
+    ChunkDone,
+    Finished,
+    Planned,
+    StageStarted,
+    TableDone,
+    TableFailed,
+    TableStarted,
+)
 from tests.unit.cli.conftest import COMMANDS, Run
 
 A, B = Name("s", "a"), Name("s", "b")
@@ -269,3 +277,50 @@ def test_verbose_names_stages(dbsync: Run) -> None:
 def test_texts(shown: str, expected: str) -> None:
     """Numbers, sizes and times are written for people."""
     assert shown == expected
+
+
+def test_tables_that_go_by_themselves() -> None:
+    """Each table under way is told of with its share and the time it still needs."""
+    clock = Clock()
+    tally = Tally("clone", clock)
+    tally.add(Planned(command="import", tables=((A, 100), (B, None))))
+    tally.add(TableStarted(table=A))
+    clock.now += 5
+    tally.add(TableStarted(table=B))
+    assert tally.table_eta(A) is None
+    clock.now += 5
+    tally.add(chunk(A, 40))
+    tally.add(chunk(B, 7))
+    assert tally.table_eta(A) == pytest.approx(15)
+    assert tally.table_eta(B) is None
+    assert tally.line().split("; ")[1:] == ["s.a 40 %, 15.0 s left", "s.b 7 rows"]
+    tally.add(TableDone(table=A, rows=40))
+    assert tally.line().split("; ")[1:] == ["s.b 7 rows"]
+
+
+def test_a_table_that_failed_is_not_waited_for() -> None:
+    """It counts as failed, its other rows are not expected any more, and it is named at once."""
+    tally = Tally("clone", Clock())
+    tally.add(Planned(command="import", tables=((A, 100), (B, 10))))
+    tally.add(TableStarted(table=A))
+    tally.add(chunk(A, 40))
+    tally.add(TableFailed(table=A, message="killed"))
+    assert tally.total() == 50
+    assert "1 table failed" in tally.line()
+    assert ";" not in tally.line()
+    stream = io.StringIO()
+    with watching(output(stream), "clone", show=False) as watch:
+        watch.on_event(TableFailed(table=A, message="job 5 was killed"))
+    assert "table s.a failed: job 5 was killed" in stream.getvalue()
+
+
+def test_bars_of_tables_that_go_by_themselves() -> None:
+    """A bar appears when a table begins, and goes when it fails."""
+    stream = Terminal()
+    with watching(output(stream), "clone", show=True) as watch:
+        watch.on_event(Planned(command="import", tables=((A, 10), (B, 10))))
+        watch.on_event(TableStarted(table=A))
+        watch.on_event(TableStarted(table=B))
+        watch.on_event(TableFailed(table=B, message="killed"))
+        watch.on_event(TableDone(table=A, rows=0))
+    assert "s.a" in stream.getvalue()

@@ -137,7 +137,8 @@ def test_a_dry_run_changes_nothing(there: MemoryDatabase) -> None:
         ("b", "create"),
         ("e", "create"),
     ]
-    assert [(f.table.name, f.exit_code) for f in result.imported.failed] == [("c", 4), ("d", 7)]
+    failed = [(f.table.name, f.exit_code, f.rows) for f in result.imported.failed]
+    assert failed == [("c", 4, 100), ("d", 7, 1)]
     assert [t.rows for t in result.exported.tables] == [3, 0, 100, 1, 2]
     assert plan.statements == ("create a", "create b", "create e")
     assert (there.tables, there.calls) == ({"c": [5]}, [])
