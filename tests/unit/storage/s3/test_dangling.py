@@ -170,6 +170,7 @@ def test_a_start_that_a_rival_shares_is_not_judged(store: Store) -> None:
         ("AccessDenied", 403, False),
         ("NotImplemented", 501, False),
         ("MethodNotAllowed", 405, False),
+        ("NoSuchUpload", 404, False),
         ("InvalidAccessKeyId", 403, True),
         ("ExpiredToken", 400, True),
         ("NoSuchBucket", 404, True),
