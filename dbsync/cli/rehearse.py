@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options
+from dbsync.cli import options, text
 from dbsync.cli.differences import show_differences
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.output import Output
@@ -82,8 +82,9 @@ def _show(output: Output, result: RehearsalResult) -> None:
     show_differences(output, result.tables_different, left="archive", right="restored")
     outcome = "passed" if result.ok else "FAILED"
     output.line(
-        f"rehearsal {outcome}: {result.archive} in {result.against}; {result.rows:,} rows of "
-        f"{result.tables} tables in {result.seconds:.1f} s"
+        f"rehearsal {outcome}: {result.archive} in {result.against}; "
+        f"{text.plural(result.rows, 'row')} of {text.plural(result.tables, 'table')} "
+        f"in {result.seconds:.1f} s"
     )
     if result.attestation is not None:
         output.line(f"the outcome stands in {result.attestation}")
