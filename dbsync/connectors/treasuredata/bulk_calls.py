@@ -29,7 +29,7 @@ _ORDER: tuple[Phase, ...] = (
 )  # fmt: skip
 _REFUSED = (400, 404, 409, 422)
 _LONGEST_S = 3600.0
-_POLL_S = (0.1, 10.0)
+_POLL_S = (0.1, 5.0)
 """The first pause and the longest between two looks at a session."""
 
 

@@ -17,7 +17,7 @@ from dbsync.connectors.treasuredata.query import quote
 from dbsync.errors import TargetError
 
 FAILED = ("error", "killed")
-_POLL_S = (0.1, 10.0)
+_POLL_S = (0.1, 5.0)
 """The first pause and the longest between two looks at a job."""
 _LAST_WORDS = 500
 

@@ -21,6 +21,7 @@ from dbsync.model.schema import Loss, Name, Table
 TIME = "time"
 _RESERVED = frozenset({TIME, "v"})
 _SHORTEST, _LONGEST = 3, 128
+_RULE = "columns have names of a-z, 0-9 and _, and not time or v"
 _FORBIDDEN = re.compile(r"[^a-z0-9_]")
 _TEMPORARY = re.compile(r"dbsync_[0-9a-f]{8}_[0-9a-f]{12}")
 
@@ -80,8 +81,7 @@ def table_names(tables: Iterable[Table]) -> tuple[dict[Name, str], list[Loss]]:
     losses = [
         Loss(
             object=f"table {name}",
-            reason=f"is called {chosen[name]}: a name has 3 to 128 of a-z, 0-9 and _, no schema, "
-            "and must be free",
+            reason=f"is called {chosen[name]}: tables have names of 3 to 128 of a-z, 0-9 and _",
             severity="changed",
         )
         for name in names
@@ -106,8 +106,7 @@ def column_names(table: Table, time_column: str | None) -> tuple[dict[str, str],
     losses = [
         Loss(
             object=f"column {table.name}.{column.name}",
-            reason=f"is called {chosen[column.name]}: a name has a-z, 0-9 and _, begins with no "
-            "digit, is not time or v, and must be free",
+            reason=f"is called {chosen[column.name]}: {_RULE}",
             severity="changed",
         )
         for column in table.columns
