@@ -15,11 +15,15 @@ from msgspec.structs import replace
 
 from dbsync.connectors.mysql import mapping as mysql
 from dbsync.connectors.mysql.flavour import Flavour, flavour_of
+from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.postgres.mapping import type_text
 from dbsync.connectors.postgres.types import DIRECT
 from dbsync.connectors.registry import open_source
 from dbsync.connectors.sqlite.columns import Sample, choose
 from dbsync.connectors.sqlite.types import changed, declared_type, logical_type, stored_class
+from dbsync.connectors.treasuredata import mapping as treasure_data
+from dbsync.connectors.treasuredata.catalog import read_database
+from dbsync.connectors.treasuredata.table_calls import TableState
 from dbsync.errors import LossError
 from dbsync.model.schema import Column
 from dbsync.model.selection import Selection
@@ -47,14 +51,14 @@ def column(logical: LogicalType, storage: str) -> Column:
     return Column(name="c", type=logical, native_type="", storage=storage, exceptions="c:x")
 
 
-@pytest.mark.parametrize("section", ["2.", "4.", "5.1", "6.2", "7.2", "8.2"])
+@pytest.mark.parametrize("section", ["2.", "4.", "5.1", "6.2", "7.2", "8.2", "10.2"])
 def test_every_logical_type_has_a_row(section: str):
     """No type of the model is forgotten in the table of a section, and none appears twice."""
     rows = table(section)
     found = [code(row["Logical type"]) for row in rows]
     assert len(set(found)) == len(found)
     names = {TYPES[name].name for name in found}
-    left_to_prose = {"any"} if section in ("4.", "6.2", "8.2") else set()
+    left_to_prose = {"any"} if section in ("4.", "6.2", "8.2", "10.2") else set()
     assert names == set(get_args(TypeName)) - left_to_prose
     if section != "4.":
         assert {str(logical) for logical in INTEGERS} <= set(found)
@@ -224,6 +228,44 @@ def test_mysql_types_are_read_as_documented(maria_url: str):
         assert (native, read.storage) == (native, code(row["Storage"]))
 
 
+@pytest.mark.parametrize("row", table("10.1"), ids=lambda row: row["Treasure Data type"])
+def test_treasure_data_types_are_read_as_documented(row: Row):
+    """Each type of the service is read with the documented logical type and storage."""
+    native = code(row["Treasure Data type"])
+    state = TableState(name="t", id="1", columns=(("c", native),))
+    database = read_database("d", [state], Selection(), TreasureDataOptions())
+    read, time = database.tables[0].columns
+    assert (read.type, read.storage) == (named(row), code(row["Storage"]))
+    assert read.native_type == native
+    assert (time.name, str(time.type), time.nullable) == ("time", "integer64", False)
+    assert database.losses == ()
+
+
+@pytest.mark.parametrize("row", table("10.2"), ids=lambda row: row["Logical type"])
+def test_treasure_data_types_are_made_as_documented(row: Row):
+    """Each logical type becomes the documented type, with its documented loss."""
+    logical = named(row)
+    kind, _ = treasure_data.type_of(column(logical, standard_storage(logical)), "postgresql")
+    assert str(kind) == code(row["Treasure Data type"])
+    assert treasure_data_outcome(logical) == row["Outcome"]
+
+
+@pytest.mark.parametrize("row", table("10.1"), ids=lambda row: row["Treasure Data type"])
+def test_treasure_data_gives_back_the_types_that_it_had(row: Row):
+    """What came from the service goes back with its own type, and nothing is reported."""
+    native = code(row["Treasure Data type"])
+    one = replace(column(named(row), "string"), native_type=native)
+    kind, change = treasure_data.type_of(one, "treasuredata")
+    assert (str(kind), change) == (native, None)
+
+
+def treasure_data_outcome(logical: LogicalType) -> str:
+    """Say in a word what the code makes of a type in Treasure Data."""
+    one = column(logical, standard_storage(logical))
+    kind, change = treasure_data.type_of(one, "postgresql")
+    return _outcome(logical, kind.name == "string", change)
+
+
 @pytest.mark.parametrize("row", table("5.1"), ids=lambda row: row["Logical type"])
 def test_the_overview_agrees_with_the_code(row: Row):
     """Every cell has the outcome that the code of its engine gives, and names known values."""
@@ -237,6 +279,7 @@ def test_the_overview_agrees_with_the_code(row: Row):
     }
     if logical.name == "any":  # the type is that of the values, which every engine has
         expected = dict.fromkeys(expected, "exact")
+    expected["Treasure Data"] = treasure_data_outcome(logical)
     assert {product: cell(row[product]).outcome for product in expected} == expected
 
 
@@ -245,7 +288,7 @@ def test_the_overview_names_every_kind_of_values():
     refused = {
         (name, code(row["Logical type"]))
         for row in table("5.1")
-        for product in ("PostgreSQL", "SQLite", "MariaDB", "MySQL")
+        for product in ("PostgreSQL", "SQLite", "MariaDB", "MySQL", "Treasure Data")
         for name in cell(row[product]).refused
     }
     assert {(values.name, values.type) for values in special_values()} == refused

@@ -130,7 +130,8 @@ def type_of(column: Column, engine: str) -> tuple[TdType, str | None]:
     logical = effective_type(column)
     match logical.name:
         case "string":
-            return scalar("string"), None
+            limit = f"{logical} becomes string, of any length" if logical.length else None
+            return scalar("string"), limit
         case "integer":
             return _integer(logical)
         case "float":

@@ -36,6 +36,9 @@ def converted(
     cannot hold, naming `table` (of the archive) and the column.
     """
     column = _meant(sink.column)
+    if sink.type.name in _NUMBERS and column.type.name in ("integer", "float"):
+        # A type that holds more than the declared one takes what it can.
+        column = replace(column, type=_NUMBERS[sink.type.name])
     standard, literals = standardize(values, exceptions, column, table)
     if sink.type.nested:
         text = standard if literals is None else pc.coalesce(standard, literals)
@@ -46,11 +49,10 @@ def converted(
     reason = f"cannot be {sink.type.name} in Treasure Data"
     if literals is not None:
         refuse(literals.is_valid(), column.name, table, reason)
-    if pa.types.is_boolean(standard.type):
-        standard = standard.cast(pa.int8())
-    if pa.types.is_integer(standard.type) and sink.type.name in ("int", "long"):
-        refuse(_beyond(standard, sink.type), column.name, table, reason)
+    if standard.type == parse_storage(standard_storage(_NUMBERS[sink.type.name])):
         return standard
+    if pa.types.is_boolean(standard.type):
+        return standard.cast(pa.int8())
     logical = _NUMBERS[sink.type.name]
     result = convert(standard, None, logical, parse_storage(standard_storage(logical)))
     refuse(result.failed, column.name, table, reason)
@@ -110,26 +112,10 @@ def seconds(
         whole = pc.divide(micros, _SECOND_US)
         early = pc.less(pc.subtract(micros, pc.multiply(whole, _SECOND_US)), 0)
         return pc.subtract(whole, early.cast(pa.int64()))
-    refuse(_beyond(standard, TdType("long")), column.name, table, "cannot be the time of a row")
-    return standard.cast(pa.int64())
+    whole = convert(standard, None, integer(64), pa.int64())
+    refuse(whole.failed, column.name, table, "cannot be the time of a row")
+    return whole.values
 
 
 def _meant(column: Column) -> Column:
     return replace(column, type=effective_type(column))
-
-
-def _beyond(values: pa.Array, kind: TdType) -> pa.Array | None:
-    """Mark integers outside of a signed type; None where there are none."""
-    bits = 31 if kind.name == "int" else 63
-    if len(values) == values.null_count or (
-        values.type.bit_width - pa.types.is_signed_integer(values.type) <= bits
-    ):
-        return None
-    ends = pc.min_max(values).as_py()
-    if -(2**bits) <= ends["min"] and ends["max"] < 2**bits:
-        return None
-    high = pa.scalar(2**bits - 1, values.type)
-    beyond = pc.greater(values, high)
-    if pa.types.is_signed_integer(values.type):
-        beyond = pc.or_(beyond, pc.less(values, pa.scalar(-(2**bits), values.type)))
-    return beyond
