@@ -96,12 +96,12 @@ class RowDecoder:
                 raise self._loss(number, unfit) from unfit
         return pa.RecordBatch.from_arrays(arrays, names=self._names)
 
-    def unexpected(self, number: int, value: object) -> SourceError:
+    def unexpected(self, number: int, kind: str) -> SourceError:
         """Make the error for a value of a kind that its column cannot have."""
         column = self._table.columns[number]
         return SourceError(
             f"table {self._table.name}, column {column.name}: the result holds a value of kind "
-            f"{type(value).__name__}, which is no {column.native_type}",
+            f"{kind}, which is no {column.native_type}",
             hint="leave the column out with --columns, and report this as a bug of dbsync",
         )
 

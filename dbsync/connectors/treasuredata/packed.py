@@ -52,12 +52,12 @@ class Malformed(Exception):
 
 
 class Unexpected(Exception):
-    """A value is of a family that its column has not; `column` is its number, `value` itself."""
+    """A value is of a `kind` that its column has not; `column` is its number."""
 
-    def __init__(self, column: int, value: object):
-        super().__init__(f"column {column}")
+    def __init__(self, column: int, kind: str):
+        super().__init__(f"column {column}: {kind}")
         self.column = column
-        self.value = value
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -280,6 +280,20 @@ def _one_by_one(raw: Bytes, filled: int, families: Sequence[Family]) -> Found | 
     for column, family in enumerate(families):
         wrong = np.flatnonzero(_SIZES[family].take(kinds[column]) == _WRONG)
         if len(wrong):
-            begin, stop = positions[column][wrong[0]], positions[column + 1][wrong[0]]
-            raise Unexpected(column, msgpack.unpackb(raw[begin:stop].tobytes(), raw=True))
+            raise Unexpected(column, _kind(int(kinds[column][wrong[0]])))
     return Found(kinds, positions, end)
+
+
+def _kind(first: int) -> str:
+    """Name the kind of a value by its first byte, for people."""
+    names = {
+        0x80: "integer",
+        0x90: "map",
+        0xA0: "array",
+        0xC0: "text",
+        0xC1: "nil",
+        0xC4: "boolean",
+    }
+    names |= {0xC7: "bytes", 0xCA: "extension", 0xCC: "float", 0xD4: "integer", 0xD9: "extension"}
+    names |= {0xDC: "text", 0xDE: "array", 0xE0: "map", 0x100: "integer"}
+    return next(name for end, name in names.items() if first < end)

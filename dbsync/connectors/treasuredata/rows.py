@@ -56,13 +56,14 @@ def unpacked(pieces: Iterable[bytes | bytearray], size: int = BATCH_BYTES) -> Ge
 
 
 def batches(
-    pieces: Iterable[bytes], table: Table, rows: int, job: str
+    pieces: Iterable[bytes], table: Table, rows: int, job: str, *, size: int = BATCH_BYTES
 ) -> Generator[pa.RecordBatch]:
     """Yield the rows of a result as batches of `table`, whose columns were selected in order.
 
     `pieces` are of the unpacked result, `rows` is how many the service says there are, `job`
-    names the job in messages. Raises `SourceError` where the result is damaged or has another
-    number of rows, and `LossError` for a value that cannot be carried.
+    names the job in messages; a batch is made of about `size` bytes. Raises `SourceError` where
+    the result is damaged or has another number of rows, and `LossError` for a value that cannot
+    be carried.
     """
     decoder = RowDecoder(table)
     buffer = _Buffer(decoder)
@@ -71,7 +72,7 @@ def batches(
     try:
         for piece in pieces:
             buffer.add(piece)
-            for batch in buffer.take(BATCH_BYTES):
+            for batch in buffer.take(size):
                 seen += batch.num_rows
                 yield batch
         for batch in buffer.take(0):
@@ -79,7 +80,7 @@ def batches(
             yield batch
         buffer.require_empty()
     except Unexpected as error:
-        raise decoder.unexpected(error.column, error.value) from error
+        raise decoder.unexpected(error.column, error.kind) from error
     except (Damaged, Malformed) as error:
         raise SourceError(f"{result} {error}", hint=_AGAIN, retryable=True) from error
     if seen != rows:
