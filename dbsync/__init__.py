@@ -19,6 +19,7 @@ __all__ = [
     "list_archives",
     "prune",
     "rehearse",
+    "table_to_parquet",
     "verify",
 ]
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         list_archives,
         prune,
         rehearse,
+        table_to_parquet,
         verify,
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dbsync.api.access import authorize_drive, check, generate_key, readable_by_others
 from dbsync.api.archives import extract, inspect, rehearse, verify
 from dbsync.api.cloning import clone
-from dbsync.api.exporting import export_database
+from dbsync.api.exporting import export_database, table_to_parquet
 from dbsync.api.folders import check_location, list_archives, prune
 from dbsync.api.importing import import_archive
 from dbsync.pipeline.events import OnEvent
@@ -38,5 +38,6 @@ __all__ = [
     "prune",
     "readable_by_others",
     "rehearse",
+    "table_to_parquet",
     "verify",
 ]

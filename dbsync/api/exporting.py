@@ -1,12 +1,13 @@
-"""A database into files: an archive.
+"""A database into files: an archive, or the Parquet files of one table.
 
 Must not know: the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from glob import escape
 from typing import BinaryIO
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.registry import open_source
 from dbsync.pipeline import access
 from dbsync.pipeline.events import OnEvent, ignore
-from dbsync.pipeline.results import ExportResult
+from dbsync.pipeline.results import ExportResult, ParquetResult
 from dbsync.storage.options import StorageOptions
 
 
@@ -82,3 +83,46 @@ def export_database(
         with opened as out:
             result = exporter.export_snapshot(snapshot, out.write, options, on_event)
     return replace(result, archive=place)
+
+
+def table_to_parquet(
+    url: str,
+    table: str,
+    directory: str,
+    *,
+    columns: Sequence[str] | Columns | None = None,
+    where: Where | None = None,
+    schema: str | None = None,
+    chunk_bytes: int = 32 << 20,
+    compression_level: int = 3,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    treasure_data: TreasureDataOptions | None = None,
+    on_event: OnEvent = ignore,
+) -> ParquetResult:
+    """Write one table as Parquet files into ``directory/<table>/``.
+
+    `table` is a name or ``schema.name``, no glob. `where` is a condition in the database's dialect.
+    The files are typed as the table's definition says, and an empty table gives one file without
+    rows. Each holds about `chunk_bytes` of Arrow memory. The folder appears when all files are
+    whole; one that holds a set already raises `ConflictError` unless `overwrite`, which replaces
+    the whole set, and nothing but a set.
+    """
+    from dbsync.pipeline import to_parquet
+
+    pattern = escape(table)
+    named = columns if isinstance(columns, Mapping) or columns is None else {pattern: columns}
+    options = to_parquet.ParquetOptions(
+        chunk_bytes=chunk_bytes,
+        compression_level=compression_level,
+        jobs=readers(url, jobs, treasure_data),
+        overwrite=overwrite,
+    )
+    with (
+        closing(
+            open_source(url, schema=schema, jobs=options.jobs, treasure_data=treasure_data)
+        ) as source,
+        source.snapshot(select([pattern], (), named, where), include_schema=False) as snapshot,
+    ):
+        found = to_parquet.only_table(snapshot, table)
+        return to_parquet.write_table(snapshot, found, directory, options, on_event)

@@ -8,7 +8,7 @@ from dbsync.archive.archive import Archive, ChunkRef
 from dbsync.archive.catalog import CatalogEntry
 from dbsync.archive.decode import decode_chunk
 from dbsync.archive.documents import Feature, Head, HeadConsistency, Manifest, ManifestTable
-from dbsync.archive.encode import EncodedChunk, encode_chunk
+from dbsync.archive.encode import EncodedChunk, encode_chunk, encode_file
 from dbsync.archive.encryption import Encryption, Identities, Recipients, generate_identity
 from dbsync.archive.indexed import open_archive
 from dbsync.archive.limits import Limits
@@ -38,6 +38,7 @@ __all__ = [
     "VerifyReport",
     "decode_chunk",
     "encode_chunk",
+    "encode_file",
     "generate_identity",
     "open_archive",
     "open_stream",

@@ -7,7 +7,7 @@ know: tar, where the bytes go. Everything here is a pure function and may run in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -44,6 +44,8 @@ class EncodedChunk:
     arrow_bytes: int
     key_min: str | None = None
     key_max: str | None = None
+    exceptions: tuple[str, ...] = ()
+    """The exceptions fields that it has."""
 
     @cached_property
     def sha256(self) -> str:
@@ -73,25 +75,53 @@ def encode_chunk(
             hint="Use a smaller --chunk-bytes.",
         )
     data = _assemble(layout, batches)
-    sink = pa.BufferOutputStream()
-    with _open_writer(sink, layout, data, compression_level, arrow_bytes) as writer:
-        groups = max(1, round(arrow_bytes / ROW_GROUP_BYTES))
-        groups = min(groups, max(1, _MAX_COLUMN_CHUNKS // len(data.schema)))
-        writer.write_table(data, row_group_size=-(-rows // groups))
-    buffer = sink.getvalue()
     key_min, key_max = _key_range(layout, data)
     return EncodedChunk(
-        data=buffer,
+        data=_written(layout, data, compression_level, arrow_bytes),
         rows=rows,
         arrow_bytes=arrow_bytes,
         key_min=key_min,
         key_max=key_max,
+        exceptions=tuple(data.schema.names[len(layout.values) :]),
     )
 
 
-def _assemble(layout: Layout, batches: Sequence[pa.RecordBatch]) -> pa.Table:
+def encode_file(
+    table: Table,
+    batches: Sequence[pa.RecordBatch],
+    *,
+    compression_level: int = 3,
+    exceptions: Collection[str] = (),
+) -> EncodedChunk:
+    """Encode batches of one table as a Parquet file that is part of no archive.
+
+    As a chunk, but it may have no rows, and has the fields in `exceptions` in any case.
+    """
+    layout = Layout(table)
+    data = _assemble(layout, batches, exceptions)
+    arrow_bytes = sum(batch.nbytes for batch in batches)
+    return EncodedChunk(
+        data=_written(layout, data, compression_level, arrow_bytes),
+        rows=data.num_rows,
+        arrow_bytes=arrow_bytes,
+        exceptions=tuple(data.schema.names[len(layout.values) :]),
+    )
+
+
+def _written(layout: Layout, data: pa.Table, level: int, arrow_bytes: int) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with _open_writer(sink, layout, data, level, arrow_bytes) as writer:
+        groups = max(1, round(arrow_bytes / ROW_GROUP_BYTES))
+        groups = min(groups, max(1, _MAX_COLUMN_CHUNKS // len(data.schema)))
+        writer.write_table(data, row_group_size=max(1, -(-data.num_rows // groups)))
+    return sink.getvalue()
+
+
+def _assemble(
+    layout: Layout, batches: Sequence[pa.RecordBatch], exceptions: Collection[str] = ()
+) -> pa.Table:
     """Bring batches with different exceptions fields under one schema."""
-    needed: set[str] = set()
+    needed = set(exceptions)
     for batch in batches:
         for field in layout.check_batch(batch.schema)[len(layout.values) :]:
             if batch.column(field.name).null_count < batch.num_rows:
@@ -169,7 +199,7 @@ def _encoding(kind: pa.DataType) -> str | None:
 def _repeats(column: pa.ChunkedArray) -> bool:
     """Say whether a dictionary pays: at most half of about 2,000 values, spread over the chunk,
     are distinct, which means some 1,250 distinct values or fewer where they are spread evenly."""
-    if isinstance(column.type, pa.BaseExtensionType):
+    if isinstance(column.type, pa.BaseExtensionType) or not len(column):
         return False
     step = max(1, len(column) // _SAMPLE)
     sample = column.take(pa.array(range(0, len(column), step)[:_SAMPLE])).drop_null()

@@ -30,6 +30,7 @@ from dbsync.cli.redaction import Redactor
 from dbsync.cli.rehearse import rehearse
 from dbsync.cli.schedule import schedule
 from dbsync.cli.signals import interruptible
+from dbsync.cli.to_parquet import to_parquet
 from dbsync.cli.verify import verify
 from dbsync.config.environment import TRUE
 from dbsync.errors import DbsyncError
@@ -63,6 +64,7 @@ for _command in (
     inspect,
     verify,
     extract,
+    to_parquet,
     check,
     keygen,
     auth,

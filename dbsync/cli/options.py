@@ -43,6 +43,9 @@ progress_option = option(
     help="Show progress on stderr: bars on a terminal, else a line every few seconds.",
 )
 
+password_option = option(
+    "--password", secret=True, help="Password; also completes a --url without one."
+)
 database_options = combine(
     option(
         "--url",
@@ -58,7 +61,7 @@ database_options = combine(
         help="Port.  [default: 5432 for PostgreSQL, 3306 for MySQL and MariaDB]",
     ),
     option("--username", help="User name."),
-    option("--password", secret=True, help="Password; also completes a --url without one."),
+    password_option,
     option("--database", help="Name of the database; for SQLite the path of the file."),
 )
 
@@ -88,16 +91,18 @@ _columns_option = option(
     help="Only these columns of a table. May be repeated.",
 )
 
-row_options = combine(
-    _columns_option,
-    option(
-        "--where",
-        multiple=True,
-        metavar="'[TABLE: ]CONDITION'",
-        help="Only rows that meet a condition in the source's SQL: of one table, with a colon "
-        "and a blank behind its name, or of every selected table. May be repeated.",
-    ),
+where_option = option(
+    "--where",
+    multiple=True,
+    metavar="'[TABLE: ]CONDITION'",
+    help="Only rows that meet a condition in the source's SQL: of one table, with a colon "
+    "and a blank behind its name, or of every selected table. May be repeated.",
 )
+columns_of_table_option = option(
+    "--columns", multiple=True, metavar="[TABLE:]A,B", help="Only these columns of the table."
+)
+
+row_options = combine(_columns_option, where_option)
 
 archive_row_options = combine(
     _columns_option,

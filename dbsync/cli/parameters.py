@@ -71,7 +71,11 @@ class Option(_FromEnvironment, click.Option):
 
 
 class Argument(_FromEnvironment, click.Argument):
-    """A positional argument that can also be set by its variable."""
+    """A positional argument that can also be set by its variable; a `secret` one also by a file."""
+
+    def __init__(self, *args: Any, secret: bool = False, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.secret = secret
 
 
 def option(*names: str, **settings: Any) -> Decorator[Any]:

@@ -20,6 +20,7 @@ from dbsync.pipeline.results import (
     ExportResult,
     ExtractResult,
     ImportResult,
+    ParquetResult,
     VerifyResult,
 )
 
@@ -194,6 +195,19 @@ def show_extract(output: Output, result: ExtractResult) -> None:
         ],
     )
     output.line(f"wrote {text.plural(len(result.files), 'Parquet file')} into {result.directory}")
+
+
+def show_parquet(output: Output, result: ParquetResult) -> None:
+    """Print the files that were written."""
+    output.table(
+        ["file", ("rows", "right"), ("size", "right")],
+        [(file.path, text.count(file.rows), text.size(file.bytes)) for file in result.files],
+    )
+    output.line(
+        f"wrote {text.plural(result.rows, 'row')} of {result.table}, {text.size(result.bytes)}, "
+        f"into {result.directory} in {text.duration(result.seconds)}"
+    )
+    output.line(f"consistency: {_consistency(result.consistency)}")
 
 
 def show_check(output: Output, items: Sequence[CheckItem]) -> None:

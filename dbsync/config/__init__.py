@@ -12,7 +12,13 @@ from dbsync.config.archives import (
     KeygenSettings,
     VerifySettings,
 )
-from dbsync.config.databases import CheckSettings, CloneSettings, ExportSettings, ImportSettings
+from dbsync.config.databases import (
+    CheckSettings,
+    CloneSettings,
+    ExportSettings,
+    ImportSettings,
+    ToParquetSettings,
+)
 from dbsync.config.environment import Environment, Found, Origin
 from dbsync.config.given import Given
 from dbsync.config.service import HealthSettings, ScheduleSettings
@@ -33,6 +39,7 @@ __all__ = [
     "KeygenSettings",
     "Origin",
     "ScheduleSettings",
+    "ToParquetSettings",
     "VerifySettings",
     "build_url",
     "find_zone",

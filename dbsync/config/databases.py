@@ -21,6 +21,7 @@ from dbsync.config.shared import (
     required,
 )
 from dbsync.config.stores import storage_options
+from dbsync.config.text import parse_columns, parse_names, parse_where
 from dbsync.config.treasure_data import treasure_data_options, with_key
 from dbsync.config.url import same_database
 from dbsync.connectors.options import TreasureDataOptions
@@ -176,5 +177,45 @@ class CheckSettings(Settings):
         return cls(
             url=url,
             schema=given.text("schema"),
+            treasure_data=treasure_data_options(given, source=url),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ToParquetSettings(Settings):
+    """Arguments of `dbsync.table_to_parquet`."""
+
+    url: str
+    table: str
+    directory: str
+    columns: dict[str, tuple[str, ...]] | tuple[str, ...] | None
+    where: dict[str, str] | None
+    schema: str | None
+    chunk_bytes: int
+    compression_level: int
+    jobs: int | None
+    overwrite: bool
+    treasure_data: TreasureDataOptions | None
+
+    @classmethod
+    def of(cls, given: Given) -> ToParquetSettings:
+        """Resolve what was given; raises `UsageError` for what is missing or contradicts."""
+        url = with_key(given, resolve_url(given))
+        texts, label = given.texts("columns"), given.label("columns")
+        with_table = any(":" in text for text in texts)
+        parse = parse_columns if with_table else parse_names
+        return cls(
+            url=url,
+            table=required(given, "table", "which table: name it, or set DBSYNC_TABLE"),
+            directory=required(
+                given, "directory", "the folder to write: name it, or set DBSYNC_DIRECTORY"
+            ),
+            columns=parse(texts, label) or None,
+            where=parse_where(given.texts("where"), given.label("where")) or None,
+            schema=given.text("schema"),
+            chunk_bytes=chunk_bytes(given),
+            compression_level=given.number("compression_level") or 3,
+            jobs=given.number("jobs"),
+            overwrite=given.flag("overwrite"),
             treasure_data=treasure_data_options(given, source=url),
         )

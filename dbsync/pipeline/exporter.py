@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from dbsync.model.schema import Database, Loss, Name, Table
 from dbsync.model.selection import Selection
 from dbsync.pipeline.events import ChunkDone, Event, Finished, OnEvent, Planned, TableDone
 from dbsync.pipeline.executor import ThreadExecutor
+from dbsync.pipeline.reading import partition_bytes, read_chunks
 from dbsync.pipeline.results import ExportResult, TableResult
 
 if TYPE_CHECKING:
@@ -203,37 +205,18 @@ class _Export:
         return self._snapshot.database
 
     def _partition_bytes(self, table: Table) -> int:
-        # A range that fits into one chunk, with room for a wrong estimate, makes chunks of the
-        # same size whatever the size of the table, and so the same peak of memory. A condition
-        # may leave few rows of a range: then larger ones keep chunks from being tiny.
-        chunk = self._options.chunk_bytes
-        if table.where is None:
-            return chunk * 3 // 4
-        share = (table.bytes_estimate or 0) // (self._options.jobs * 4)
-        return max(chunk, min(share, 8 * chunk))
+        return partition_bytes(table, self._options.chunk_bytes, self._options.jobs)
 
     def _read(self, task: _Task) -> None:
-        batches: list[pa.RecordBatch] = []
-        size = 0
-        reader = self._snapshot.read(task.table, task.partition)
-        try:
-            for batch in reader:
-                if self._executor.stopping.is_set():
-                    return
-                if batch.num_rows == 0:
-                    continue
-                batches.append(batch)
-                size += batch.nbytes
-                if size >= self._options.chunk_bytes:
-                    self._append(task, batches)
-                    batches, size = [], 0
-        finally:
-            close = getattr(reader, "close", None)
-            if close is not None:
-                close()
-        if batches:
-            self._append(task, batches)
-        self._close_partition(task.table.name)
+        stopping = self._executor.stopping
+        chunk_bytes = self._options.chunk_bytes
+        chunks = read_chunks(self._snapshot, task.table, task.partition, chunk_bytes, stopping)
+        with closing(chunks):
+            for batches in chunks:
+                self._append(task, batches)
+                del batches  # the next piece comes while this one would still be held
+        if not stopping.is_set():
+            self._close_partition(task.table.name)
 
     def _append(self, task: _Task, batches: list[pa.RecordBatch]) -> None:
         if self._seen is not None:

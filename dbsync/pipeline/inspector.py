@@ -5,18 +5,16 @@ Must not know: databases, and how archives are laid out.
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from dbsync.archive import Archive
 from dbsync.connectors.base import Consistency
 from dbsync.errors import ConflictError, StorageError
-from dbsync.model.schema import Database, Name, Table
+from dbsync.model.schema import Database, Name
 from dbsync.model.selection import Selection
 from dbsync.pipeline.events import ChunkDone, OnEvent, Planned
+from dbsync.pipeline.parquet_files import file_name, folder_names, write_file
 from dbsync.pipeline.restrict import restrict
 from dbsync.pipeline.results import ArchiveInfo, ArchiveTable, ExtractResult
 
@@ -84,7 +82,7 @@ def extract_parquet(
     root = Path(directory)
     database = restrict(archive.database, selection)
     selected = {table.name for table in database.tables}
-    folders = _folder_names(list(archive.database.tables))
+    folders = folder_names(table.name for table in archive.database.tables)
     try:
         root.mkdir(parents=True, exist_ok=True)
         if any(root.iterdir()):
@@ -98,8 +96,8 @@ def extract_parquet(
             if chunk.table_index not in wanted:
                 continue
             table = archive.database.tables[chunk.table_index]
-            path = root / folders[table.name] / f"{chunk.number:08d}.parquet"
-            _write_whole(path, chunk.load)
+            path = root / folders[table.name] / file_name(chunk.number)
+            write_file(path, chunk.load())
             rows = chunk.rows or 0
             files.append((table.name, str(path), rows))
             on_event(ChunkDone(table=table.name, chunk=chunk.number, rows=rows, bytes=chunk.size))
@@ -108,32 +106,3 @@ def extract_parquet(
             f"{directory}: {error.strerror}", hint="choose a folder that can be written"
         ) from error
     return ExtractResult(directory=directory, files=tuple(files))
-
-
-def _write_whole(path: Path, load: Callable[[], object]) -> None:
-    data = load()
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as out:
-            out.write(data)  # type: ignore[arg-type]  # any buffer
-            out.flush()
-            os.fsync(out.fileno())
-        partial.rename(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _folder_names(tables: list[Table]) -> dict[Name, str]:
-    names: dict[Name, str] = {}
-    taken: set[str] = set()
-    for table in tables:
-        safe = re.sub(r"[^A-Za-z0-9_.\-]", "_", str(table.name)).lstrip(".") or "table"
-        folder, number = safe[:100], 1
-        # Compared without case, because the folder may lie on a file system that ignores it.
-        while folder.lower() in taken:
-            number += 1
-            folder = f"{safe[:100]}_{number}"
-        taken.add(folder.lower())
-        names[table.name] = folder
-    return names

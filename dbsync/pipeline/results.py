@@ -216,6 +216,29 @@ class RehearsalResult(msgspec.Struct, frozen=True, kw_only=True):
     """Where the outcome was written; None where it was not."""
 
 
+class ParquetFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One Parquet file of a table."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+class ParquetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The Parquet files of one table, all with the same columns."""
+
+    table: Name
+    directory: str
+    """The folder that holds the files and nothing else."""
+    files: tuple[ParquetFile, ...]
+    columns: tuple[tuple[str, str, str], ...]
+    """Name, logical type, native type."""
+    consistency: Consistency
+    rows: int
+    bytes: int
+    seconds: float = 0.0
+
+
 class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
     """The files that `extract` wrote: table, path, rows."""
 

@@ -21,6 +21,8 @@ from dbsync.pipeline.results import (
     ExportResult,
     ExtractResult,
     ImportResult,
+    ParquetFile,
+    ParquetResult,
     TableResult,
     VerifyResult,
 )
@@ -98,6 +100,16 @@ INFO = ArchiveInfo(
 )
 VERIFIED = VerifyResult(archive="a", archive_id="11", members=9, chunks=2, rows=1200, bytes=9000)
 EXTRACTED = ExtractResult(directory="out", files=((NAME, "out/people/00000001.parquet", 1200),))
+PARQUET = ParquetResult(
+    table=NAME,
+    directory="out/public.people",
+    files=(ParquetFile(path="out/public.people/00000001.parquet", rows=1200, bytes=5000),),
+    columns=(("id", "integer64", "bigint"),),
+    consistency=CONSISTENCY,
+    rows=1200,
+    bytes=5000,
+    seconds=1.0,
+)
 CHECKED = (CheckItem(item="connect", ok=True, found="PostgreSQL 18"),)
 
 
@@ -117,6 +129,7 @@ RESULTS: dict[str, object] = {
     "inspect": INFO,
     "verify": VERIFIED,
     "extract": EXTRACTED,
+    "table_to_parquet": PARQUET,
     "check": CHECKED,
     "generate_key": "age1public",
 }
@@ -128,6 +141,7 @@ COMMANDS: dict[str, list[str]] = {
     "inspect": ["inspect", "a"],
     "verify": ["verify", "a"],
     "extract": ["extract", "a", "d"],
+    "table_to_parquet": ["to-parquet", "sqlite:///x", "people", "d"],
     "check": ["check", "--url", "sqlite:///x"],
     "generate_key": ["keygen", "k"],
 }

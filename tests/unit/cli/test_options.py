@@ -63,6 +63,7 @@ _VALUES: dict[str, tuple[str, str, Any]] = {
     "encrypt_to": ("age1x\n@team", "encrypt_to", ("age1x", "@team")),
     "identities": ("key\nother", "identities", ("key", "other")),
     "key_file": ("f", "path", "f"),
+    "table": ("t", "table", "t"),
     **{
         option: (text, "storage_options", StorageOptions(**{option: value}))
         for option, text, value in [
@@ -134,6 +135,8 @@ def test_every_variable_arrives(
     """A variable alone reaches the library as the option would."""
     assert isinstance(param, Option | Argument)
     text, argument, value = _VALUES[param.name or ""]
+    if (command, param.name) == ("to-parquet", "overwrite"):
+        argument, value = "overwrite", True
     if param.name == "include_schema":
         # The opposite of each command's default.
         text, value = ("no", False) if command == "export" else ("yes", True)
@@ -142,6 +145,10 @@ def test_every_variable_arrives(
         monkeypatch.setenv("DBSYNC_ARCHIVE", "a")
         monkeypatch.setenv("DBSYNC_DIRECTORY", "d")
         arguments = ["extract"]
+    if command == "to-parquet":
+        for name, usual in (("URL", "sqlite:///x"), ("TABLE", "t"), ("DIRECTORY", "d")):
+            monkeypatch.setenv(f"DBSYNC_{name}", usual)
+        arguments = ["to-parquet"]
     monkeypatch.setenv(param.variable, text)
     ran = dbsync(*arguments)
     assert ran.code == 0, ran.err
@@ -160,7 +167,7 @@ def _without(arguments: list[str], param: click.Parameter) -> list[str]:
 
 def test_every_argument_of_the_library_can_be_set() -> None:
     """Each argument of a library function is reached by some option of its command."""
-    reached = {argument for _, argument, _ in _VALUES.values()} | {"treasure_data"}
+    reached = {argument for _, argument, _ in _VALUES.values()} | {"treasure_data", "overwrite"}
     for name in COMMANDS:
         wanted = set(inspect.signature(getattr(api, name)).parameters) - {"on_event"}
         assert wanted <= reached, name

@@ -21,6 +21,7 @@ _COMMANDS = {
     "import": ["import", "a", "--url", TD],
     "clone": ["clone", "--from", TD, "--to", "td://us/copy"],
     "verify": ["verify", "a", "--against", TD],
+    "to-parquet": ["to-parquet", TD, "orders", "d"],
     "check": ["check", "--url", TD],
     "schedule": ["schedule", "--once", "a/", "--url", TD],
 }

@@ -18,6 +18,7 @@ from dbsync.config import (
     ImportSettings,
     InspectSettings,
     Origin,
+    ToParquetSettings,
     VerifySettings,
 )
 from dbsync.config.backups import ListSettings, PruneSettings
@@ -130,6 +131,11 @@ _SETTINGS: list[tuple[Any, Callable[..., object], dict[str, tuple[object, Origin
     (InspectSettings, api.inspect, {"archive": ("a", F)}),
     (VerifySettings, api.verify, {"archive": ("a", F), "against": (_URL, F)}),
     (ExtractSettings, api.extract, {"archive": ("a", F), "directory": ("d", F)}),
+    (
+        ToParquetSettings,
+        api.table_to_parquet,
+        {"url": (_URL, F), "table": ("t", F), "directory": ("d", F)},
+    ),
     (CheckSettings, api.check, {"url": (_URL, F)}),
     (ListSettings, api.list_archives, {"archive": ("a/", F)}),
     (PruneSettings, api.prune, {"archive": ("a/", F), "keep_last": (1, F)}),
