@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from glob import escape
+from pathlib import Path
 from typing import BinaryIO
 
 from msgspec.structs import replace
@@ -100,15 +101,15 @@ def table_to_parquet(
     treasure_data: TreasureDataOptions | None = None,
     on_event: OnEvent = ignore,
 ) -> ParquetResult:
-    """Write one table as Parquet files into ``directory/<table>/``.
+    """Write one table as Parquet files into the folder ``directory/<table>/``.
 
-    `table` is a name or ``schema.name``, no glob. `where` is a condition in the database's dialect.
-    The files are typed as the table's definition says, and an empty table gives one file without
-    rows. Each holds about `chunk_bytes` of Arrow memory. The folder appears when all files are
-    whole; one that holds a set already raises `ConflictError` unless `overwrite`, which replaces
-    the whole set, and nothing but a set.
+    `table` is a name or ``schema.name``, no glob; the folder is called as it is written. `where`
+    is a condition in the database's dialect. The files are typed as the table's definition says,
+    and an empty table gives one file without rows. Each holds about `chunk_bytes` of Arrow memory.
+    The folder appears when all files are whole; one that holds a set already raises
+    `ConflictError` unless `overwrite`, which replaces the whole set, and nothing but a set.
     """
-    from dbsync.pipeline import to_parquet
+    from dbsync.pipeline import parquet_files, to_parquet
 
     pattern = escape(table)
     named = columns if isinstance(columns, Mapping) or columns is None else {pattern: columns}
@@ -125,4 +126,5 @@ def table_to_parquet(
         source.snapshot(select([pattern], (), named, where), include_schema=False) as snapshot,
     ):
         found = to_parquet.only_table(snapshot, table)
-        return to_parquet.write_table(snapshot, found, directory, options, on_event)
+        folder = Path(directory) / parquet_files.folder_name(table)
+        return to_parquet.write_table(snapshot, found, folder, options, on_event)

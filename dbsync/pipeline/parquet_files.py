@@ -39,14 +39,19 @@ def folder_names(names: Iterable[Name]) -> dict[Name, str]:
     chosen: dict[Name, str] = {}
     taken: set[str] = set()
     for name in names:
-        safe = re.sub(r"[^A-Za-z0-9_.\-]", "_", str(name)).lstrip(".") or "table"
-        folder, number = safe[:100], 1
+        safe = folder_name(str(name))
+        folder, number = safe, 1
         while folder.lower() in taken:
             number += 1
-            folder = f"{safe[:100]}_{number}"
+            folder = f"{safe}_{number}"
         taken.add(folder.lower())
         chosen[name] = folder
     return chosen
+
+
+def folder_name(table: str) -> str:
+    """Choose a folder for a table by itself, as `folder_names` does."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", table).lstrip(".")[:100] or "table"
 
 
 def file_name(number: int) -> str:

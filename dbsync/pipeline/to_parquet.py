@@ -48,9 +48,9 @@ def only_table(snapshot: Snapshot, wanted: str) -> Table:
 
 
 def write_table(
-    snapshot: Snapshot, table: Table, directory: str, options: ParquetOptions, on_event: OnEvent
+    snapshot: Snapshot, table: Table, folder: Path, options: ParquetOptions, on_event: OnEvent
 ) -> ParquetResult:
-    """Write a table to ``directory/<table>/<number>.parquet``; an empty one to a file without rows.
+    """Write a table to ``folder/<number>.parquet``; an empty one to a file without rows.
 
     Several ranges are read at once, where the engine can. All files have the same columns, typed as
     the table's definition says: an exceptions field (``formats/types-v1.md``) that one of them
@@ -60,7 +60,6 @@ def write_table(
     started = monotonic()
     name = table.name
     on_event(Planned(command="to-parquet", tables=((name, table.rows_estimate),)))
-    folder = Path(directory) / parquet_files.folder_names([name])[name]
     with parquet_files.new_set(folder, overwrite=options.overwrite) as hidden:
         run = _Run(snapshot, table, hidden, options, on_event)
         run.read_all()
