@@ -121,13 +121,13 @@ class Download:
             with self._lock:
                 self._live.add(response)
             try:
-                for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
+                # Whoever stops from now on finds the response among those that live.
+                chunks = response.stream(_CHUNK_BYTES, decode_content=False)
+                while not self._stop.is_set() and (chunk := next(chunks, None)) is not None:
                     room -= len(chunk)
                     if room < 0:
                         raise self._error("the service sends more than was asked for")
                     part += chunk
-                    if self._stop.is_set():
-                        return
             finally:
                 with self._lock:
                     self._live.discard(response)

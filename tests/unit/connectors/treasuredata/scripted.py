@@ -33,11 +33,15 @@ Answer = Callable[["_Handler"], None]
 
 @dataclass
 class Scripted:
-    """The server's address, what it was asked, and the answers that are left."""
+    """The server's address, what it was asked, and the answers that are left.
+
+    `otherwise` answers when none is left.
+    """
 
     host: str
     answers: list[Answer] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    otherwise: Answer | None = None
 
 
 class Time:
@@ -110,9 +114,9 @@ def stall(until: threading.Event) -> Answer:
 
 
 @contextmanager
-def scripted(*answers: Answer) -> Iterator[Scripted]:
-    """Serve the answers in order; a request beyond them is answered by 418."""
-    script = Scripted(host="", answers=list(answers))
+def scripted(*answers: Answer, otherwise: Answer | None = None) -> Iterator[Scripted]:
+    """Serve the answers in order; a request beyond them is answered by `otherwise`, or 418."""
+    script = Scripted(host="", answers=list(answers), otherwise=otherwise)
     lock = threading.Lock()
 
     class Handler(_Handler):
@@ -122,7 +126,8 @@ def scripted(*answers: Answer) -> Iterator[Scripted]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             with lock:
                 script.asked.append(Asked(self.command, self.path, headers, body))
-                send = script.answers.pop(0) if script.answers else answer(418)
+                last = script.otherwise or answer(418)
+                send = script.answers.pop(0) if script.answers else last
             send(self)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -140,6 +145,7 @@ def scripted(*answers: Answer) -> Iterator[Scripted]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def handle_any(self) -> None:
         raise NotImplementedError
