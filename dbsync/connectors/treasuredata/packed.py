@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 
+from dbsync.connectors.treasuredata import nesting
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -97,6 +99,8 @@ def _sizes(family: Family) -> Positions:
 
 
 _SIZES = {name: _sizes(name) for name in ("integer", "float", "text", "nested")}
+_IS_NESTED = np.zeros(256, np.bool_)
+_IS_NESTED[0x80:0xA0] = _IS_NESTED[0xDC:0xE0] = True
 _WIDTHS = np.zeros(256, np.int64)
 """How many bytes of length follow the first byte."""
 _WIDTHS[0xC4:0xC7] = _WIDTHS[0xD9:0xDC] = (1, 2, 4)
@@ -113,10 +117,9 @@ def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Fou
     # What is read behind the end begins no value and has no length.
     buffer[filled : filled + PADDING] = bytes([_NEVER]) * PADDING
     raw = np.frombuffer(buffer, np.uint8, count=filled + PADDING)
-    if "nested" not in families:
-        found, waiting = _by_guess(raw, filled, families)
-        if found is not None or waiting:
-            return found
+    found, waiting = _by_guess(raw, filled, families)
+    if found is not None or waiting:
+        return found
     return _one_by_one(raw, filled, families)
 
 
@@ -153,7 +156,7 @@ def _by_guess(raw: Bytes, filled: int, families: Sequence[Family]) -> tuple[Foun
     starts = _candidates(raw, filled, len(families))
     if not len(starts) or starts[0]:
         return None, False
-    starts, kinds, positions = _walk(raw, starts, width, families)
+    starts, kinds, positions = _walk(raw, filled, starts, width, families)
     if not len(starts) or starts[0]:
         return None, False
     ends = positions[-1]
@@ -177,7 +180,7 @@ def _candidates(raw: Bytes, filled: int, columns: int) -> Positions:
 
 
 def _walk(
-    raw: Bytes, starts: Positions, width: int, families: Sequence[Family]
+    raw: Bytes, filled: int, starts: Positions, width: int, families: Sequence[Family]
 ) -> tuple[Positions, list[Bytes], list[Positions]]:
     """Go from each start through its values; those that cannot be rows may be left out."""
     kinds: list[Bytes] = []
@@ -188,6 +191,8 @@ def _walk(
         size = _SIZES[family].take(kind)
         positions.append(at)
         kinds.append(kind)
+        if family == "nested":
+            _measure_nested(raw, filled, at, kind, size)
         if len(size) and size.min() < 0:
             _measure(raw, at, kind, size)
         at = at + size
@@ -205,17 +210,22 @@ def _measure(raw: Bytes, at: Positions, kind: Bytes, size: Positions) -> None:
     """Put the sizes of values that begin with their length; what is wrong goes nowhere."""
     rows = np.flatnonzero(size < 0)
     widths = np.where(size.take(rows) == _BY_LENGTH, _WIDTHS.take(kind.take(rows)), 0)
-    for width in (1, 2, 4):
-        those = rows.compress(widths == width)
-        if len(those):
-            begin = at.take(those) + 1
-            length = np.zeros(len(those), np.int64)
-            for byte in range(width):
-                length = (length << 8) | raw.take(begin + byte, mode="clip")
-            size[those] = 1 + width + length
+    size[rows] = 1 + widths + nesting.lengths(raw, at.take(rows) + 1, widths)
     wrong = rows.compress(widths == 0)
     size[wrong] = 0
     at[wrong] = _NOWHERE
+
+
+def _measure_nested(raw: Bytes, filled: int, at: Positions, kind: Bytes, size: Positions) -> None:
+    """Put the sizes of arrays and maps; one that cannot be followed goes nowhere."""
+    nested = np.flatnonzero(_IS_NESTED.take(kind))
+    if len(nested):
+        begins = at.take(nested)
+        ends = nesting.ends(raw, begins, filled, _NOWHERE)
+        size[nested] = ends - begins
+        wrong = nested.compress(ends == _NOWHERE)
+        size[wrong] = 0
+        at[wrong] = _NOWHERE
 
 
 def _only(chosen: Positions | slice, columns: list[Numbers]) -> list[Numbers]:
