@@ -182,6 +182,8 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool = False
     rows_before: int | None = None
     """0 where the table is created or empty; None where it holds an unknown number."""
+    renamed: dict[str, str] = {}
+    """Columns of the archive that are called otherwise in the target, but for their case."""
 
 
 class TableFailure(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,12 @@ from tests.servers import MariaServer, PostgresServer
 
 LOGICAL = [code(row["Logical type"]) for row in table("5.1")]
 SPECIAL = special_values()
-PRODUCTS = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MariaDB"}
+PRODUCTS = {
+    "postgresql": "PostgreSQL",
+    "sqlite": "SQLite",
+    "mysql": "MariaDB",
+    "treasuredata": "Treasure Data",
+}
 FIRST = 10_001
 """The key of the first row with a special value."""
 _SAMPLE = 1000

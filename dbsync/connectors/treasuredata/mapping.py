@@ -57,6 +57,15 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """The entries of further columns of a table that exists, which get no values."""
 
     @property
+    def renamed(self) -> dict[str, str]:
+        """Give the columns that are called otherwise than in the archive, but for their case."""
+        return {
+            sink.column.name: sink.name
+            for sink in self.sinks
+            if sink.column.name.lower() != sink.name
+        }
+
+    @property
     def schema(self) -> list[list[str]]:
         """Give the table's schema as the service takes it."""
         return [sink.described for sink in self.sinks] + [list(other) for other in self.others]

@@ -158,7 +158,13 @@ class _Planner:
         layout = map_table(table, self._engine, self._time_columns)
         identity = _identity(table, time_column(table, self._time_columns))
         landing = Landing(
-            plan=TablePlan(source=table, target=target, action="create", rows_before=0),
+            plan=TablePlan(
+                source=table,
+                target=target,
+                action="create",
+                rows_before=0,
+                renamed=layout.renamed,
+            ),
             layout=layout,
             marks=marks(self._options.import_id, self._state.database, target.name, identity),
             replaces=True,

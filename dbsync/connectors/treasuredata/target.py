@@ -70,7 +70,10 @@ class TreasureDataTarget:
             raise RuntimeError("examiner needs a plan that prepare of the same target has made")
         database, landings = self._prepared
         layout = landings.find(table.source.name).layout
-        return examiner(conversions(table.source, layout), engine=database.engine)
+        # Dates that no calendar has, which MySQL holds, are found as what SQLite holds besides a
+        # column's type is: by their exceptions alone.
+        engine = "sqlite" if database.engine == "mysql" else database.engine
+        return examiner(conversions(table.source, layout), engine=engine)
 
     def load(self, plan: ImportPlan, options: ImportOptions) -> AbstractContextManager[Load]:
         """Start the import that `prepare` of this object has planned last."""

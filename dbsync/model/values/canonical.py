@@ -16,10 +16,10 @@ from dbsync.model.schema import Column, Table
 from dbsync.model.types import LogicalType
 from dbsync.model.values.convert import Converted, convert, standard_type
 from dbsync.model.values.exceptions import column_values
-from dbsync.model.values.kernels import pc
+from dbsync.model.values.kernels import matches, pc
 from dbsync.model.values.numbers import shortest_number
 from dbsync.model.values.parse import from_text
-from dbsync.model.values.text import decimal_text, float_text
+from dbsync.model.values.text import BYTES_PATTERN, decimal_text, float_text, parse_bytes
 
 _MODULUS = 1 << 128
 _NULL = b"~"
@@ -70,6 +70,8 @@ def _cells(batch: pa.RecordBatch, column: Column) -> pa.Array:
     logical = column.type
     if logical.name == "any":
         cells = _by_class(values, exceptions)
+    elif logical.name == "binary" and pa.types.is_string(values.type) and exceptions is None:
+        cells = _bytes_kept_as_text(values)
     else:
         if logical.name == "timestamp_tz" and values.type == pa.timestamp("us"):
             # Kept in a column without a zone, where moments are written in UTC.
@@ -79,6 +81,13 @@ def _cells(batch: pa.RecordBatch, column: Column) -> pa.Array:
         if found.failed is not None:
             cells = pc.if_else(found.failed, _by_class(values, exceptions), cells)
     return cells.fill_null(_NULL)
+
+
+def _bytes_kept_as_text(values: pa.StringArray) -> pa.Array:
+    """Write the bytes that canonical text stands for; other text is compared as such."""
+    known = matches(values, BYTES_PATTERN)
+    bytes_ = parse_bytes(pc.if_else(known, values, pa.scalar(None, pa.string())))
+    return pc.if_else(known, _measured(bytes_), _by_class(values, None))
 
 
 def _by_value(found: Converted, logical: LogicalType) -> pa.Array:

@@ -1,7 +1,7 @@
 """Canonical text: every value of a logical type written one way, which every engine reads.
 
-What lives here: the way from standard Arrow arrays to text, and the codec of UUIDs. The forms are
-those of PostgreSQL with ISO dates, in UTC; ``formats/types-v1.md`` lists them.
+What lives here: the way from standard Arrow arrays to text, and back to UUIDs and bytes. The forms
+are those of PostgreSQL with ISO dates, in UTC; ``formats/types-v1.md`` lists them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """The days 0001-01-01 and 9999-12-31, between which Arrow and PostgreSQL write dates alike."""
 
 UUID_PATTERN = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+
+
+BYTES_PATTERN = r"\\x(?:[0-9a-f]{2})*"
 
 
 def to_text(array: pa.Array, logical: LogicalType) -> pa.StringArray:
@@ -81,6 +84,17 @@ def parse_uuid(text: pa.StringArray) -> pa.Array:
     raw = unhexlify(memoryview(digits)[: 32 * len(plain)] if len(plain) else b"")
     values = pa.Array.from_buffers(pa.binary(16), len(plain), [None, pa.py_buffer(raw)])
     return pc.if_else(text.is_valid(), values, pa.scalar(None, pa.binary(16)))
+
+
+def parse_bytes(text: pa.StringArray) -> pa.BinaryArray:
+    """Read strings that fit `BYTES_PATTERN` as the bytes they stand for; NULL stays NULL."""
+    digits = fresh(pc.utf8_slice_codeunits(text, 2))
+    validity, offsets, data = digits.buffers()
+    ends = pa.Array.from_buffers(pa.int32(), len(digits) + 1, [None, offsets])
+    used = ends[len(digits)].as_py()
+    raw = unhexlify(memoryview(data)[:used] if used else b"")
+    halved = pc.divide(ends, pa.scalar(2, pa.int32())).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(), len(digits), [validity, halved, pa.py_buffer(raw)])
 
 
 def _uuid_text(values: pa.Array) -> pa.StringArray:

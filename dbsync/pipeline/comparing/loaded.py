@@ -116,6 +116,7 @@ class LoadVerification:
                         digests=self._digests[table.source.name],
                         side=self._side_of(table.source.name),
                         found=found[table.target],
+                        renamed=table.renamed,
                     )
                     for table in self._loaded
                 ]

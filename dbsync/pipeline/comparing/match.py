@@ -6,7 +6,7 @@ not know: rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from glob import escape
 
@@ -104,10 +104,13 @@ def _rules(name: Name, fold: Callable[[str], str]) -> list[Callable[[Name], bool
     ]
 
 
-def column_names(archived: Table, found: Table) -> tuple[list[str], list[str]]:
+def column_names(
+    archived: Table, found: Table, renamed: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
     """Find the archive's columns in a table: their names there, and those that are missing.
 
-    A name is found without its case only where that leaves no doubt.
+    A name is found without its case only where that leaves no doubt. `renamed` are those of which
+    it is known what they are called there.
     """
     exact = {column.name for column in found.columns}
     folded: dict[str, list[str]] = {}
@@ -116,9 +119,10 @@ def column_names(archived: Table, found: Table) -> tuple[list[str], list[str]]:
     names: list[str] = []
     missing: list[str] = []
     for column in archived.columns:
-        near = folded.get(column.name.casefold(), [])
-        if column.name in exact:
-            names.append(column.name)
+        name = renamed.get(column.name, column.name)
+        near = folded.get(name.casefold(), [])
+        if name in exact:
+            names.append(name)
         elif len(near) == 1 and near[0] not in names:
             names.append(near[0])
         else:

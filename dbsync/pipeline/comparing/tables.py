@@ -7,7 +7,7 @@ differ. Must not know: whether the other side is an archive or another database.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dbsync.connectors.base import Snapshot
@@ -50,6 +50,8 @@ class Expected(NamedTuple):
     """The table of the database; None where there is none."""
     where: str | None = None
     """A condition that the rows of the database must meet to be looked at."""
+    renamed: Mapping[str, str] = {}
+    """Columns that are called otherwise in the database."""
 
 
 def bins_for(tables: int) -> int:
@@ -87,7 +89,7 @@ class DatabaseTables:
         if item.found is None:
             self._missing[index] = "the database has no such table"
             return
-        names, missing = column_names(item.table, item.found)
+        names, missing = column_names(item.table, item.found, item.renamed)
         if missing:
             self._missing[index] = f"the database lacks column {', '.join(missing)}"
             return

@@ -127,6 +127,19 @@ def test_values_compared_by_class_do_not_run_into_one_another(drawn: list[tuple[
     assert len(set(found)) == len(set(drawn))
 
 
+def test_bytes_kept_as_canonical_text_equal_these_bytes():
+    """A database without bytes keeps them as text; any other text differs from all bytes."""
+    values = [b"", b"\x00\xff", b"\\x00", None, b"\n" * 300]
+    texts = ["\\x", "\\x00ff", "\\x5c783030", None, "\\x" + "0a" * 300]
+    assert rows(pa.array(texts), BINARY) == rows(pa.array(values, pa.binary()), BINARY)
+    assert rows(pa.array(texts).slice(1, 2), BINARY) == rows(pa.array(values[1:3]), BINARY)
+    others = ["\\x0", "\\xZZ", "\\xFF", "00", "\\\\x00", ""]
+    taken = rows(pa.array([text.encode() for text in others]), BINARY)
+    found = rows(pa.array([*others, "\\x00"]), BINARY)
+    assert all(cell.startswith(b"!text!") for cell in found[:-1])
+    assert not set(found) & set(taken)
+
+
 def test_json_is_compared_as_text():
     """Two documents that differ in blanks are different rows: nothing is normalised."""
     assert len(set(rows(pa.array(['{"a":1}', '{"a": 1}']), JSON))) == 2
