@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PART_BYTES = 4 << 20
 """How much is asked for at once; twice the number of parallel downloads is in memory at most."""
 
+FIRST_BYTES = 64 << 10
+"""How much is asked for first, by one connection alone."""
+
 _CHUNK_BYTES = 256 << 10
 _PROGRESS_BYTES = 64 << 10
 """After less than this, a drop counts as a failure of the attempt."""
@@ -55,19 +58,19 @@ class Download:
         Raises the error of the api's side for a result that has changed, or that is not of the
         length that the job tells.
         """
-        size = self._job.bytes
-        ranges = [(at, min(at + self._part_bytes, size)) for at in range(0, size, self._part_bytes)]
-        if not ranges:
+        size, step = self._job.bytes, self._part_bytes
+        if not size:
             return
         # The first answer names the version that all the others must be of.
-        yield self._fetch(*ranges[0])
+        first = min(size, step, FIRST_BYTES)
+        yield self._fetch(0, first)
         pool = ThreadPoolExecutor(self._parallelism, "dbsync-download")
         waiting: deque[Future[bytearray]] = deque()
         try:
-            for begin, end in ranges[1:]:
+            for begin in range(first, size, step):
                 if len(waiting) == 2 * self._parallelism - 1:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(self._fetch, begin, end))
+                waiting.append(pool.submit(self._fetch, begin, min(begin + step, size)))
             while waiting:
                 yield waiting.popleft().result()
         finally:

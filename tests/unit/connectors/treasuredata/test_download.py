@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dbsync.connectors.treasuredata.download import Download
+from dbsync.connectors.treasuredata.download import FIRST_BYTES, Download
 from dbsync.connectors.treasuredata.jobs import Job
 from dbsync.errors import SourceError
 from tests.unit.connectors.treasuredata.scripted import (
@@ -86,7 +86,9 @@ def test_the_parts_come_in_order_whichever_arrives_first(time: Time) -> None:
 
     with scripted(ranges(), slow, fast, otherwise=ranges()) as script:
         assert b"".join(download(script, time).parts()) == CONTENT
-    assert len(script.asked) == 7
+    assert len(script.asked) == 8
+    # Until the first has come, no other can be asked for.
+    assert asked_range(script.asked[0].headers) == (0, FIRST_BYTES)
     assert {asked.path for asked in script.asked} == {"/v3/job/result/7?format=msgpack.gz"}
     assert {asked.headers["accept-encoding"] for asked in script.asked} == {"identity"}
     assert "if-range" not in script.asked[0].headers
@@ -224,7 +226,7 @@ def test_leaving_ends_what_is_being_downloaded(time: Time) -> None:
     with scripted(ranges(), stalled, otherwise=stalled) as script:
         job = download(script, time)
         parts = job.parts()
-        assert next(parts) == CONTENT[:PART]
+        assert next(parts) == CONTENT[:FIRST_BYTES]
         stopping: list[Callable[[], None]] = [lambda: begun.wait(20) and None, job.stop]
         thread = threading.Thread(target=lambda: [step() for step in stopping])
         thread.start()
