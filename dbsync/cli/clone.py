@@ -12,6 +12,7 @@ from dbsync.cli.progress import watching
 from dbsync.cli.render import as_json, show_clone
 from dbsync.cli.session import begin
 from dbsync.config import CloneSettings
+from dbsync.config.url import is_treasure_data
 
 
 @click.command(short_help="Bring one database into another.")
@@ -45,6 +46,11 @@ def clone(ctx: click.Context, **_values: object) -> int:
     output.redactor.learn_url(settings.target)
     if settings.dry_run or settings.single_transaction:
         output.if_interrupted = "nothing was changed; run the command again"
+    elif is_treasure_data(settings.target):
+        output.if_interrupted = (
+            "tables that were complete have arrived, and nothing of the others; run the command "
+            "again with --skip-existing"
+        )
     else:
         output.if_interrupted = "whole chunks may have arrived; run the command again"
     from dbsync import api

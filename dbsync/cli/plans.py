@@ -19,6 +19,7 @@ _GUARANTEES = {
     "single_transaction": "everything arrives together, or nothing",
     "none": "rows already committed stay if it fails, and running it again may repeat them",
 }
+_SEPARATELY = "each table appears at once, with all of its rows; one that fails leaves the others"
 
 _WHY = {
     "skip": "it exists, and is left as it is",
@@ -66,28 +67,31 @@ def show_separate_plan(output: Output, result: ImportResult) -> None:
     output.table(
         ["", "table", "into", ("rows, about", "right"), ("rows there now", "right"), "why"], rows
     )
-    _show_steps(output, plan)
+    _show_steps(output, plan, separately=True)
 
 
 def show_failed(output: Output, result: ImportResult) -> None:
     """Print the tables that did not arrive, each with the next step."""
     if not result.failed:
         return
-    output.line(f"{text.plural(len(result.failed), 'table')} FAILED, and nothing of them is there:")
+    output.line(
+        f"{text.plural(len(result.failed), 'table')} FAILED, and none of their rows arrived:"
+    )
     for failure in result.failed:
         output.line(f"  {failure.table}: {failure.message}")
         if failure.hint:
             output.line(f"    next: {failure.hint}")
 
 
-def _show_steps(output: Output, plan: ImportPlan) -> None:
+def _show_steps(output: Output, plan: ImportPlan, *, separately: bool = False) -> None:
     if plan.statements:
         output.line()
         output.line("would do:")
         for statement in plan.statements:
             output.line(f"  {statement}")
     output.line()
-    output.line(f"guarantee: {_GUARANTEES[plan.guarantee]}")
+    guarantee = _SEPARATELY if separately else _GUARANTEES[plan.guarantee]
+    output.line(f"guarantee: {guarantee}")
     if plan.resuming:
         output.line("goes on where an earlier run of this import stopped")
 
