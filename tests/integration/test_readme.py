@@ -16,6 +16,7 @@ from dbsync.cli.failures import EXIT_CODES
 from dbsync.cli.main import cli
 from tests.conftest import REPOSITORY
 from tests.fakes.drive import MANAGE, FakeDrive
+from tests.fakes.treasuredata import FakeTreasureData, fill, make
 from tests.integration.command import environment
 from tests.servers.s3 import ENVIRONMENT, S3Server
 
@@ -59,9 +60,35 @@ def drive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         yield {"FOLDER": shared, "DBSYNC_DRIVE_ENDPOINT": fake.root}
 
 
+@pytest.fixture
+def treasure_data() -> Iterator[dict[str, str]]:
+    """Two regions of Treasure Data, one with a database, and a key for each."""
+    with FakeTreasureData() as us, FakeTreasureData() as tokyo:
+        us.add_key("1/from")
+        tokyo.add_key("2/to")
+        columns = [["user_id", "long"], ["path", "string"], ["tags", "array<string>"]]
+        rows = (
+            "SELECT range % 7 AS user_id, '/' || range AS path, ['a'] AS tags, "
+            "1700000000 + range AS time FROM range(500)"
+        )
+        fill(us.account(), "shop", "events", columns, rows)
+        make(us.account(), "shop", "users", [["name", "string"]], [{"name": "Ada", "time": 0}])
+        yield {
+            "US": f"td://{us.host}/shop?scheme=http",
+            "TOKYO": f"td://{tokyo.host}/shop?scheme=http",
+            "DBSYNC_FROM_TD_API_KEY": "1/from",
+            "DBSYNC_TO_TD_API_KEY": "2/to",
+        }
+
+
 @pytest.mark.usefixtures("pg_dump18")
 def test_recipes_run(
-    folder: Path, pg_url: str, maria_url: str, s3_server: S3Server, drive: dict[str, str]
+    folder: Path,
+    pg_url: str,
+    maria_url: str,
+    s3_server: S3Server,
+    drive: dict[str, str],
+    treasure_data: dict[str, str],
 ) -> None:
     """Each block of commands succeeds, in the order in which they stand."""
     variables = {
@@ -71,6 +98,7 @@ def test_recipes_run(
         "DBSYNC_S3_ENDPOINT": s3_server.url,
         **ENVIRONMENT,
         **drive,
+        **treasure_data,
     }
     blocks = _blocks("sh")
     assert len(blocks) > 10
