@@ -130,8 +130,7 @@ def scripted(*answers: Answer, otherwise: Answer | None = None) -> Iterator[Scri
                 send = script.answers.pop(0) if script.answers else last
             send(self)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     script.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -141,6 +140,13 @@ def scripted(*answers: Answer, otherwise: Answer | None = None) -> Iterator[Scri
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that leave, as tests have them do."""
 
 
 class _Handler(BaseHTTPRequestHandler):

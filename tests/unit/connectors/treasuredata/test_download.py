@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -207,9 +206,23 @@ def test_no_more_is_asked_for_than_the_window_holds(parallelism: int, time: Time
     assert most <= 2 * parallelism - 1
 
 
-def test_leaving_ends_what_is_being_downloaded(time: Time) -> None:
-    """Whoever stops reading does not wait for a stalled range, and nothing is fetched on."""
-    begun, never = threading.Event(), threading.Event()
+class Watched(threading.Event):
+    """An event that notes when a download has looked at it, just before it waits for bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = threading.Event()
+
+    def is_set(self) -> bool:
+        found = super().is_set()
+        if threading.current_thread().name.startswith("dbsync-download"):
+            self.looked.set()
+        return found
+
+
+def test_leaving_ends_what_is_being_downloaded(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops reading does not wait for a range that is stalled."""
+    never = threading.Event()
 
     def stalled(handler: Any) -> None:
         begin, end = asked_range(handler.headers)
@@ -220,19 +233,24 @@ def test_leaving_ends_what_is_being_downloaded(time: Time) -> None:
         handler.end_headers()
         handler.wfile.write(CONTENT[begin : begin + 10])
         handler.wfile.flush()
-        begun.set()
-        never.wait(60)
+        never.wait(30)
 
     with scripted(ranges(), stalled, otherwise=stalled) as script:
-        job = download(script, time)
-        parts = job.parts()
-        assert next(parts) == CONTENT[:FIRST_BYTES]
-        stopping: list[Callable[[], None]] = [lambda: begun.wait(20) and None, job.stop]
-        thread = threading.Thread(target=lambda: [step() for step in stopping])
+        reading = download(script, time, parallelism=1)
+        watched = Watched()
+        monkeypatch.setattr(reading, "_stop", watched)
+        parts = reading.parts()
+        assert CONTENT.startswith(next(parts))
+
+        def leave() -> None:
+            watched.looked.wait(30)
+            reading.stop()
+
+        thread = threading.Thread(target=leave)
         thread.start()
-        with pytest.raises(SourceError):
+        with pytest.raises(SourceError, match="cannot read table orders"):
             next(parts)
         thread.join()
-        parts.close()
+        assert not never.is_set()
         never.set()
     assert not [t for t in threading.enumerate() if t.name.startswith("dbsync-download")]

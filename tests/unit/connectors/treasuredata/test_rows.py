@@ -58,14 +58,18 @@ def test_rows_with_arrays_and_maps_are_what_msgpack_reads(
     check(table, packed(rows), len(rows), cut, size)
 
 
-@settings(deadline=None, max_examples=30)
-@given(results(SCALARS), CUTS, st.sampled_from([0, 2, 4]))
+@settings(deadline=None, max_examples=40)
+@given(results(SCALARS), CUTS, st.lists(st.sampled_from([0, 0, 0, 2, 4]), min_size=1, max_size=9))
 def test_any_header_of_a_row_is_read(
-    result: tuple[Table, list[Row]], cut: list[int], width: int
+    result: tuple[Table, list[Row]], cut: list[int], widths: list[int]
 ) -> None:
-    """Rows whose header is longer than it needs to be are found all the same."""
+    """Rows whose header is longer than it needs to be are found all the same, also between others:
+    none is jumped over."""
     table, rows = result
-    content = b"".join(header(len(row), width=width) + b"".join(row) for row in rows)
+    content = b"".join(
+        header(len(row), width=widths[number % len(widths)]) + b"".join(row)
+        for number, row in enumerate(rows)
+    )
     check(table, content, len(rows), cut, 64)
 
 
@@ -109,6 +113,15 @@ def test_usual_rows_need_no_reader_of_single_values(monkeypatch: pytest.MonkeyPa
     table, content = plain(5000)
     assert content.count(b"\x94") > 5500
     assert decoded(table, content, 5000, size=1 << 16) == expected(table, content)
+
+
+def test_no_row_is_jumped_over() -> None:
+    """A row that does not look like the others ends a walk, and is read with what follows it."""
+    table = table_of("long", "long")
+    usual = [packed([(bytes([n]), b"\x05")]) for n in range(100)]
+    odd = header(2, width=2) + b"\x07\x06"
+    content = b"".join([*usual[:50], odd, *usual[50:]])
+    assert decoded(table, content, 101, size=1 << 16) == expected(table, content)
 
 
 def test_what_looks_like_rows_inside_of_a_value_is_no_row() -> None:
