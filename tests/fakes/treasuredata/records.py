@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgpack
@@ -39,20 +40,23 @@ def judge(parts: Iterator[bytes], columns: Columns, *, refuse: int = 0) -> Judge
     judged = Judged()
     kinds = {column[0]: column[1] for column in columns}
     for part in parts:
+        batches: list[pa.Table] = []
+        errors: list[Any] = []
         try:
-            records = list(_unpacked(part))
+            records = _unpacked(part)
+            while block := list(islice(records, _BATCH)):
+                good = [record for record in block if _sound(record)]
+                errors += [record for record in block if not _sound(record)]
+                errors += good[:refuse]
+                good, refuse = good[refuse:], max(0, refuse - len(good))
+                if good:
+                    batches.append(_table(good, kinds))
         except (zlib.error, ValueError, msgpack.exceptions.UnpackException):
             judged.error_parts += 1
             continue
         judged.valid_parts += 1
-        good = [record for record in records if _sound(record)]
-        judged.errors += [record for record in records if not _sound(record)]
-        refused = good[:refuse]
-        judged.errors += refused
-        good = good[len(refused) :]
-        refuse -= len(refused)
-        for begin in range(0, len(good), _BATCH):
-            judged.batches.append(_table(good[begin : begin + _BATCH], kinds))
+        judged.batches += batches
+        judged.errors += errors
     return judged
 
 
