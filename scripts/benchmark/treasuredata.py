@@ -154,7 +154,7 @@ def _clone(fake: _Fake, table: str) -> Contestant:
     """A clone, whose rows are compared by the fake itself."""
 
     def equal() -> None:
-        columns = ", ".join(["time", *_TABLES[table][0]])
+        columns = ", ".join(f'"{name}"' for name in ("time", *_TABLES[table][0]))
         values = f"SELECT row({columns}) AS r FROM {_DATABASE}.{table}"
         sql = f"SELECT count(*), sum(hash(r))::VARCHAR FROM ({values})"
         sides = [fake.control("query", account=account, sql=sql) for account in ("main", "second")]
