@@ -97,19 +97,26 @@ def folded_key(
 
 def _misfits(batch: pa.RecordBatch, column: Column, convert: Conversion) -> Iterable[Misfit]:
     values, exceptions = column_values(batch, column)
-    # A conversion stops at its first reason: what it refused is taken out, and it goes on.
+    # A conversion stops at its first reason: what it refused is taken out, and it goes on. Where
+    # NULL is refused as well, what was taken out is refused again and not told again.
+    known: pa.Array | None = None
     while True:
         try:
             convert(values, exceptions)
         except MisfitError as error:
+            found = error.rows if known is None else pc.and_not(error.rows, known)
+            count = pc.sum(found).as_py() or 0
+            if not count:
+                return
             yield Misfit(
                 column=column.name,
-                count=error.count,
+                count=count,
                 reason=error.reason,
-                row=error.first,
+                row=pc.index(found, True).as_py(),
                 example=error.example,
                 hint=error.hint,
             )
+            known = found if known is None else pc.or_(known, found)
             keep = pc.invert(error.rows)
             values = pc.if_else(keep, values, pa.scalar(None, values.type))
             if exceptions is not None:

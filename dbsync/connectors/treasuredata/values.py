@@ -102,9 +102,14 @@ def seconds(
         literals.is_valid() if literals is not None else None,
         column.name, table, "cannot be the time of a row",
     )  # fmt: skip
+    found = _whole_seconds(standard, column, table)
     hint = "give these rows a time, or name another column with --td-time-column"
-    missing = standard.is_null() if standard.null_count else None
+    missing = found.is_null() if found.null_count else None
     refuse(missing, column.name, table, "that are NULL and cannot be the time of a row", hint=hint)
+    return found
+
+
+def _whole_seconds(standard: pa.Array, column: Column, table: str) -> pa.Array:
     if pa.types.is_date(standard.type):
         return pc.multiply(standard.view(pa.int32()).cast(pa.int64()), _DAY_S)
     if pa.types.is_timestamp(standard.type):
