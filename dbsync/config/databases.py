@@ -88,8 +88,10 @@ class ImportSettings(Chosen, Landing):
     def of(cls, given: Given) -> ImportSettings:
         """Resolve what was given; raises `UsageError` for what is missing or contradicts."""
         url = with_key(given, resolve_url(given))
+        rows = chosen(given)
+        _refuse_unreadable(given, rows["where"] or {})
         return cls(
-            **chosen(given),
+            **rows,
             **landing(given),
             archive=archive_of(given),
             url=url,
@@ -219,3 +221,24 @@ class ToParquetSettings(Settings):
             overwrite=given.flag("overwrite"),
             treasure_data=treasure_data_options(given, source=url),
         )
+
+
+def _refuse_unreadable(given: Given, where: dict[str, str]) -> None:
+    """Raise `UsageError` for a condition of a variable that an archive cannot be asked.
+
+    A container that exports with one, in the database's SQL, would otherwise not know why its
+    import fails.
+    """
+    from dbsync.pipeline.conditions.syntax import parse
+
+    if given.origin("where") == Origin.FLAG:
+        return
+    for condition in where.values():
+        try:
+            parse(condition)
+        except UsageError as error:
+            raise UsageError(
+                error.message,
+                hint=f"{given.label('where')} is set, in the SQL of a database: imports understand "
+                "less, so unset it for this one",
+            ) from error

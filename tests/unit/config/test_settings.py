@@ -179,6 +179,17 @@ def test_clone_into_itself() -> None:
     assert CloneSettings.of(chosen(**same, schema=("copy", F))).schema == "copy"
 
 
+def test_a_condition_of_exports_in_a_variable() -> None:
+    """An import under a variable with SQL of a database says which, where it cannot read it."""
+    values = {"url": "sqlite:///a.sqlite", "archive": "a.dbsync.tar", "where": ("a::int > 1",)}
+    origins = dict.fromkeys(values, F)
+    given = Given(values, {**origins, "where": E}, {"where": "DBSYNC_WHERE"})
+    with pytest.raises(UsageError, match="cannot be read") as caught:
+        ImportSettings.of(given)
+    assert (caught.value.hint or "").startswith("DBSYNC_WHERE is set")
+    assert ImportSettings.of(Given(values, origins, {})).where == {"*": "a::int > 1"}
+
+
 def test_clone_keeps_no_pipe() -> None:
     """--keep - is refused: the pipe belongs to export."""
     with pytest.raises(UsageError, match="--keep"):
