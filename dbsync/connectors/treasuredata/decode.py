@@ -68,8 +68,6 @@ def _small() -> Integers:
 
 _SHIFTS = _shifts()
 _SMALL = _small()
-_IS_SMALL = np.zeros(256, np.bool_)
-_IS_SMALL[:0x80] = _IS_SMALL[0xE0:] = _IS_SMALL[NIL] = True
 
 
 class RowDecoder:
@@ -157,7 +155,8 @@ def _whole(cells: Cells) -> Integers:
     signed = np.flatnonzero((kinds & 0xFC) == 0xD0)
     if len(signed):
         values[signed] = words.take(signed).view(np.int64) >> shifts.take(signed).view(np.int64)
-    return np.where(_IS_SMALL.take(kinds), _SMALL.take(kinds), values)
+    small = (kinds < 0x80) | (kinds >= 0xE0) | (kinds == NIL)
+    return np.where(small, _SMALL.take(kinds), values) if small.any() else values
 
 
 def _floats(cells: Cells, *, storage: pa.DataType) -> pa.Array:

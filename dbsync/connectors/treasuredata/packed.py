@@ -163,7 +163,17 @@ def _by_guess(raw: Bytes, filled: int, families: Sequence[Family]) -> tuple[Foun
     whole = (ends <= filled) & (positions[-2] < filled)
     if not whole[0]:
         return None, bool(ends[0] < _NOWHERE)
-    chosen = _chain(starts, np.where(whole, ends, _NOWHERE))
+    # Nearly all that is no row ends where none can begin; what is left of it breaks the chain.
+    whole &= (raw.take(ends, mode="clip") == raw[0]) | (ends == filled)
+    chosen: Positions | slice = slice(None)
+    if not whole.all():
+        chosen = np.flatnonzero(whole)
+        starts, ends = starts.take(chosen), ends.take(chosen)
+    if not len(starts) or starts[0]:
+        return None, False
+    if not np.array_equal(ends[:-1], starts[1:]):
+        linked = _chain(starts, ends)
+        chosen = linked if isinstance(chosen, slice) else chosen.take(linked)
     kinds, positions = _only(chosen, kinds), _only(chosen, positions)
     return Found(kinds, positions, int(positions[-1][-1])), False
 
@@ -229,36 +239,31 @@ def _measure_nested(raw: Bytes, filled: int, at: Positions, kind: Bytes, size: P
 
 
 def _only(chosen: Positions | slice, columns: list[Numbers]) -> list[Numbers]:
-    return [cast("Numbers", column[chosen]) for column in columns]
+    if isinstance(chosen, slice):
+        return [cast("Numbers", column[chosen]) for column in columns]
+    # Half again as fast as an index in brackets.
+    return [cast("Numbers", column.take(chosen)) for column in columns]
 
 
-def _chain(starts: Positions, ends: Positions) -> Positions | slice:
-    """Choose, from the first candidate on, those that begin where the one before ends.
-
-    The first one ends somewhere; one that ends nowhere is no row, or not whole.
-    """
+def _chain(starts: Positions, ends: Positions) -> Positions:
+    """Choose, from the first candidate on, those that begin where the one before ends."""
     breaks = np.flatnonzero(ends[:-1] != starts[1:])
     following = np.searchsorted(starts, ends.take(breaks)).tolist()
     where = breaks.tolist()
-    keep: list[slice] = []
+    keep = np.zeros(len(starts), np.bool_)
     at = next_break = 0
-    while at < len(starts) and ends[at] < _NOWHERE:
+    while at < len(starts):
         # Up to the next break, each one begins where the one before ends.
         next_break = bisect_left(where, at, next_break)
         if next_break == len(where):
-            keep.append(slice(at, len(starts) - (ends[-1] == _NOWHERE)))
+            keep[at:] = True
             break
         last = where[next_break]
-        keep.append(slice(at, last + 1 - (ends[last] == _NOWHERE)))
+        keep[at : last + 1] = True
         at = following[next_break]
         if at < len(starts) and starts[at] != ends[last]:
             break
-    if len(keep) == 1:
-        return keep[0]
-    flags = np.zeros(len(starts), np.bool_)
-    for part in keep:
-        flags[part] = True
-    return np.flatnonzero(flags)
+    return np.flatnonzero(keep)
 
 
 def _one_by_one(raw: Bytes, filled: int, families: Sequence[Family]) -> Found | None:
