@@ -398,6 +398,15 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class Stoppable(Protocol):
+    """What a `Snapshot` or a `Target` may offer besides, where it waits long for a service."""
+
+    def stop(self) -> None:
+        """End what waits, in any thread, by an error; nothing more can be done with it."""
+        ...
+
+
+@runtime_checkable
 class Emptying(Protocol):
     """What a `Target` may offer besides: its database for a while, and empty again afterwards."""
 

@@ -7,14 +7,13 @@ two databases.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 from msgspec.structs import replace
 
-from dbsync.connectors.base import ImportOptions, Partition, Snapshot, Target
+from dbsync.connectors.base import ImportOptions, Partition, Snapshot, Stoppable, Target
 from dbsync.model.schema import Database, Table
 from dbsync.model.selection import Selection
 from dbsync.pipeline import access, exporter, importer, separately
@@ -146,7 +145,7 @@ def clone_separately(
             return exporter.export_snapshot(alone, stream.write, exports, ignore, seen=seen)
 
         def importing(stream: BinaryIO) -> ImportResult:
-            with access.reading(stream) as opened, closing(open_target()) as own:
+            with access.reading(stream) as opened, targets.one() as own:
                 return importer.import_from(
                     opened,
                     own,
@@ -161,7 +160,13 @@ def clone_separately(
 
         return through_pipe(exporting, importing)
 
-    outcome = separately.run_separately(plan, one, at_once=at_once, on_event=on_event)
+    def stop() -> None:
+        if isinstance(snapshot, Stoppable):
+            snapshot.stop()
+        targets.stop()
+
+    targets = separately.Targets(open_target)
+    outcome = separately.run_separately(plan, one, at_once=at_once, on_event=on_event, stop=stop)
     if watch is not None:
         watch.leave_out(failure.table for failure in outcome.failed)
     tables = [table for exported, _ in outcome.done.values() for table in exported.tables]

@@ -32,9 +32,11 @@ class Executor(Protocol):
 class ThreadExecutor:
     """Runs tasks in `jobs` threads; at most `jobs` + 1 tasks are held at any time."""
 
-    def __init__(self, jobs: int):
+    def __init__(self, jobs: int, stop: Callable[[], None] | None = None):
+        """Make one; `stop` is called when the run is given up, to end what the tasks wait for."""
         self.jobs = jobs
         self.stopping = threading.Event()
+        self._stop = stop
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """See `Executor.run`."""
@@ -53,6 +55,8 @@ class ThreadExecutor:
                 self.stopping.set()
                 for future in pending:
                     future.cancel()
+                if self._stop is not None:
+                    self._stop()
                 raise
 
 

@@ -6,7 +6,6 @@ Must not know: SQL, files, Parquet, what becomes of a table that fails.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from glob import escape
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ def import_separately(
             import_id=separately.part_id(options.import_id, table.name),
             among=database.tables,
         )
-        with closing(open_target()) as opened:
+        with targets.one() as opened:
             return importer.import_from(
                 archive,
                 opened,
@@ -86,7 +85,10 @@ def import_separately(
                 watch=_RowsOnly(watch) if watch is not None else None,
             )
 
-    outcome = separately.run_separately(plan, one, at_once=tables_at_once, on_event=on_event)
+    targets = separately.Targets(open_target)
+    outcome = separately.run_separately(
+        plan, one, at_once=tables_at_once, on_event=on_event, stop=targets.stop
+    )
     if watch is not None:
         watch.leave_out(failure.table for failure in outcome.failed)
     return separately.summed(plan, outcome, lambda done: done, archive_id)

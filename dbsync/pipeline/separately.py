@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from dbsync.connectors.base import ImportOptions, ImportPlan, TableFailure, TablePlan, Target
+from dbsync.connectors.base import (
+    ImportOptions,
+    ImportPlan,
+    Stoppable,
+    TableFailure,
+    TablePlan,
+    Target,
+)
 from dbsync.errors import DbsyncError, UsageError
 from dbsync.model.schema import Database, Loss, Name, Table
 from dbsync.pipeline import importer
@@ -38,6 +46,34 @@ from dbsync.pipeline.results import ImportResult, TableResult
 R = TypeVar("R")
 OpenTarget = Callable[[], Target]
 """Opens the target once more; the caller closes it."""
+
+
+class Targets:
+    """The target as each table has it for itself, and all of them to be stopped together."""
+
+    def __init__(self, open_target: OpenTarget):
+        self._open = open_target
+        self._lock = threading.Lock()
+        self._opened: list[Target] = []
+
+    @contextmanager
+    def one(self) -> Generator[Target]:
+        """Open the target for one table."""
+        with closing(self._open()) as target:
+            with self._lock:
+                self._opened.append(target)
+            try:
+                yield target
+            finally:
+                with self._lock:
+                    self._opened.remove(target)
+
+    def stop(self) -> None:
+        """End what waits."""
+        with self._lock:
+            for target in self._opened:
+                if isinstance(target, Stoppable):
+                    target.stop()
 
 
 def plan_separately(
@@ -118,16 +154,18 @@ def run_separately(
     *,
     at_once: int,
     on_event: OnEvent,
+    stop: Callable[[], None],
 ) -> Outcome[R]:
     """Call `run` for each table that is not skipped, the largest first, `at_once` at a time.
 
     What it raises as `DbsyncError` is a failure of its table alone; anything else ends the whole
-    run, at the next event of each table. The failures begin with what the plan has refused.
+    run, at the next event of each table, or as soon as `stop` ends what they wait for. The failures
+    begin with what the plan has refused.
     Events reach `on_event` one at a time, as those of one run.
     """
     started = monotonic()
     outcome: Outcome[R] = Outcome(failed=list(plan.refused))
-    executor = ThreadExecutor(at_once)
+    executor = ThreadExecutor(at_once, stop)
     shared = _Shared(on_event, executor.stopping)
     for refused in plan.refused:
         shared.emit(TableFailed(table=refused.table, message=refused.message, hint=refused.hint))

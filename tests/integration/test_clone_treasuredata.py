@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,29 @@ def test_a_target_without_the_right(
     assert NO_TARGET in done.err + done.out.decode()
     assert "403: " in done.err + done.out.decode()
     assert _state(target) == before
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_an_interrupt_ends_it_at_once(
+    side: str, source: FakeTreasureData, target: FakeTreasureData, commands: Commands
+) -> None:
+    """A signal does not wait for queries and imports that run for long; queries are killed."""
+    waiting = source if side == "source" else target
+    seen, done_before = threading.Event(), len(source.requests("kill"))
+    waiting.after("status", seen.set)
+    waiting.jobs.hidden_polls = 100_000
+    try:
+        running = commands.start("clone", "--from", _url(source), "--to", _url(target), env=KEYS)
+        assert seen.wait(timeout=60)
+        os.kill(running.pid, signal.SIGINT)
+        done = running.wait()
+    finally:
+        waiting.jobs.hidden_polls = 0
+    assert done.code == 130
+    assert "--skip-existing" in done.err
+    if side == "source":
+        assert len(source.requests("kill")) > done_before
+    assert "shop" not in target.account().databases or _arrived(target) == {}
 
 
 def test_one_key_for_both_sides(source: FakeTreasureData, commands: Commands) -> None:

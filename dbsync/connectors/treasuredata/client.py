@@ -64,7 +64,7 @@ class Api:
         self._wait = wait
         self._wire: Wire | None = None
         self._answered = False
-        self._never = threading.Event()
+        self._stopped = threading.Event()
 
     def run(
         self,
@@ -85,6 +85,8 @@ class Api:
         """
         began, failures, uncertain = self.clock(), 0, False
         while True:
+            if self._stopped.is_set():
+                raise self.side(f"cannot {doing}: the work was stopped")
             try:
                 result = call(self._open())
             except DatabaseError:
@@ -115,7 +117,11 @@ class Api:
 
     def wait(self, seconds: float, stop: threading.Event | None = None) -> None:
         """Wait so many seconds, or until `stop` is set."""
-        self._wait(seconds, stop or self._never)
+        self._wait(seconds, stop or self._stopped)
+
+    def stop(self) -> None:
+        """End the pauses of all threads, after which every call fails; for a run that is ended."""
+        self._stopped.set()
 
     def refused(self, status: int, doing: str) -> DatabaseError:
         """Make the error for status 401, 403 or 404 of the database; see `failures.refused`."""

@@ -139,9 +139,13 @@ class TreasureDataSnapshot:
             for _ in pool.map(self._check_condition, tables):
                 pass
 
-    def close(self) -> None:
-        """End what waits for the service."""
+    def stop(self) -> None:
+        """End what waits for the service, in any thread."""
         self._stop.set()
+
+    def close(self) -> None:
+        """End what waits for the service; nothing is read afterwards."""
+        self.stop()
 
     def _check_condition(self, table: Table) -> None:
         doing = f"use the condition {table.where!r} on table {table.name}"

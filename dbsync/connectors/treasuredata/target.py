@@ -95,6 +95,10 @@ class TreasureDataTarget:
         for name in tables.list_tables(self._api) or {}:
             tables.delete_table(self._api, name)
 
+    def stop(self) -> None:
+        """End what waits for the service, in any thread."""
+        self._api.stop()
+
     def close(self) -> None:
         """Close the connections; may be repeated."""
         self._api.close()

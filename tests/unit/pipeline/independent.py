@@ -54,6 +54,9 @@ class MemoryDatabase:
     calls: list[str] = field(default_factory=list[str])
     prepared: list[ImportOptions] = field(default_factory=list[ImportOptions])
     opened: int = 0
+    waiting: str | None = None
+    """Of a target: the table whose end waits until somebody stops it."""
+    stopped: threading.Event = field(default_factory=threading.Event)
     at_once: threading.Barrier | None = None
     """Of a target: writers of different tables wait here for one another."""
 
@@ -193,6 +196,9 @@ class MemoryTarget:
     def check(self) -> list[Any]:
         return []
 
+    def stop(self) -> None:
+        self._database.stopped.set()
+
     def close(self) -> None:
         self._database.opened -= 1
 
@@ -223,6 +229,9 @@ class MemoryLoad:
         yield "publish", ""
         for table in self.plan.tables:
             name = table.target.name
+            if name == self._database.waiting:
+                assert self._database.stopped.wait(timeout=30)
+                raise TargetError("the work was stopped")
             broken = self._database.broken_writes.get(name)
             if broken is not None:
                 raise broken

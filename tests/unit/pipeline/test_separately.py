@@ -207,6 +207,23 @@ def test_whoever_watches_may_stop_it(there: MemoryDatabase) -> None:
     assert there.opened == 0
 
 
+def test_what_waits_is_stopped(there: MemoryDatabase) -> None:
+    """When a run is given up, tables that wait for their service do not keep it from ending."""
+    there.waiting = "c"
+    done: list[Event] = []
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TableDone):
+            done.append(event)
+        if len(done) == len(TABLES) - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clone(on_event=stop)
+    assert there.stopped.is_set()
+    assert "c" not in there.tables
+
+
 def test_a_bug_is_no_failure_of_a_table(there: MemoryDatabase) -> None:
     """What is no error of dbsync's own is not hidden in a list."""
     there.broken_writes["a"] = ZeroDivisionError("bug")
