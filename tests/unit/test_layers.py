@@ -37,6 +37,7 @@ LAYERS = {
         "dbsync.connectors.base",
         "dbsync.connectors.options",
         "dbsync.storage.options",
+        "dbsync.pipeline.conditions.syntax",  # the grammar of one option of imports
         "dbsync.pipeline.retention",  # the policy is one value, from the option to the decision
         "dbsync.config",
     ),
