@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +37,7 @@ from dbsync.connectors.treasuredata.names import is_temporary
 from dbsync.connectors.treasuredata.parts import read_ledger
 from dbsync.connectors.treasuredata.plan import Landing, Landings
 from dbsync.connectors.treasuredata.writer import PartWriter
-from dbsync.errors import LossError, TargetError
+from dbsync.errors import DatabaseError, LossError, TargetError
 from dbsync.model.schema import Name
 
 
@@ -70,7 +71,10 @@ class TdLoad:
         if not isinstance(error, LossError):
             return
         for one in self._loading.values():
-            if not one.session.reached("committing"):
+            if one.session.reached("committing"):
+                continue
+            # What cannot be removed now is removed by the next import; the loss is what matters.
+            with suppress(DatabaseError):
                 if one.landing.replaces:
                     tables.delete_table(self._api, one.landing.marks.table)
                 bulk.delete_session(self._api, one.session.name)

@@ -98,6 +98,11 @@ def make_plan(
     """Plan every table of the archive; see `dbsync.connectors.base.Target.prepare`."""
     if options.schema is not None:
         raise UsageError("Treasure Data has no schemas", hint="leave out --schema")
+    if options.ddl == "native" and database.engine != ENGINE:
+        raise TargetError(
+            f"native DDL of {database.engine} cannot be run by Treasure Data",
+            hint="use --ddl portable, or --ddl auto",
+        )
     names, losses = table_names(options.among or database.tables)
     own = {str(table.name) for table in database.tables}
     losses = [loss for loss in losses if loss.object.removeprefix("table ") in own]
@@ -226,7 +231,8 @@ class _Planner:
         if options.existing == "error":
             raise TargetError(
                 f"table {landing.final} exists already",
-                hint="choose what happens to it: --existing append, skip or overwrite",
+                hint="choose what happens to it: --existing append, skip or overwrite; after a run "
+                "that was interrupted, skip keeps the tables that are complete",
             )
         rows = there.counted or None
         if options.existing == "skip":

@@ -223,6 +223,8 @@ def test_one_transaction_holds_one_table(fake: FakeTreasureData, place: str) -> 
         plan(fake, place, two, single_transaction=True)
     with pytest.raises(UsageError, match="no schemas"):
         plan(fake, place, two, schema="public")
+    with pytest.raises(TargetError, match="native DDL of sqlite"):
+        plan(fake, place, two, ddl="native")
 
 
 def test_names_are_those_among_all_tables(fake: FakeTreasureData, place: str) -> None:

@@ -13,7 +13,7 @@ from dbsync.connectors.treasuredata import finish
 from dbsync.connectors.treasuredata.table_calls import list_tables, swap_once
 from dbsync.errors import ConflictError, LossError, TargetError
 from dbsync.model.types import integer
-from tests.fakes.treasuredata import FakeTreasureData, make
+from tests.fakes.treasuredata import FakeTreasureData, bulk_imports, make
 from tests.unit.connectors.treasuredata.loading import (
     NUMBERS,
     Chunks,
@@ -131,6 +131,26 @@ def test_a_job_that_fails_is_told_and_done_again(fake: FakeTreasureData, end: An
     assert remains(fake) == []
 
 
+def test_rows_that_the_job_does_not_count_are_missed(
+    fake: FakeTreasureData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that succeeds, refuses nothing and yet has read fewer rows is not committed."""
+    judge = bulk_imports.records.judge
+
+    def forgetful(*given: Any, **more: Any) -> Any:
+        judged = judge(*given, **more)
+        judged.batches.pop()
+        return judged
+
+    monkeypatch.setattr(bulk_imports.records, "judge", forgetful)
+    with pytest.raises(TargetError, match="has read 100 of the 200 rows that were sent"):
+        load(connect(fake), database(NUMBERS), NEW)
+    assert fake.requests("bulk_commit") == []
+    monkeypatch.undo()
+    load(connect(fake), database(NUMBERS), NEW)
+    assert rows(fake, "numbers") == ALL
+
+
 def test_a_part_that_is_lost_is_noticed_before_the_job(fake: FakeTreasureData) -> None:
     """The parts that the session has are compared with those that were sent."""
 
@@ -175,6 +195,9 @@ def test_values_that_do_not_fit_leave_nothing_behind(fake: FakeTreasureData) -> 
     assert fake.requests("bulk_upload") == []
     assert list(fake.account().database("shop").tables) == []
     assert remains(fake) == []
+    fake.fail("delete_table", "status", status=403)
+    with pytest.raises(LossError):
+        load(connect(fake), source, {"wide": [batch]})
 
 
 def test_values_are_examined_before_anything_is_written(fake: FakeTreasureData) -> None:
