@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbsync.cli import options, text
+from dbsync.cli import options, text, treasure_data
 from dbsync.cli.differences import show_differences
 from dbsync.cli.failures import REFUSED
 from dbsync.cli.output import Output
@@ -44,6 +44,7 @@ MAX_LINES = 20
     show_default=True,
     help="Write the outcome beside the archive, as ARCHIVE.rehearsed.json.",
 )
+@treasure_data.key_option
 @options.identity_option
 @options.storage_options
 @options.jobs_option

@@ -17,7 +17,7 @@ _timeout_option = option(
     help="Treasure Data: bound of one request with its repetitions, such as 10m. A query may run "
     "longer as long as it answers.  [default: 10m]",
 )
-_key_option = option(
+key_option = option(
     "--td-api-key", secret=True, metavar="KEY", help="Treasure Data: API key, for a td:// URL."
 )
 _source_options = combine(
@@ -58,11 +58,11 @@ _tables_option = option(
     help="Treasure Data: tables at once.",
 )
 
-connection_options = combine(_key_option, _timeout_option)
-reading_options = combine(_key_option, _source_options, _tables_option, _timeout_option)
-writing_options = combine(_key_option, _time_column_option, _tables_option, _timeout_option)
+connection_options = combine(key_option, _timeout_option)
+reading_options = combine(key_option, _source_options, _tables_option, _timeout_option)
+writing_options = combine(key_option, _time_column_option, _tables_option, _timeout_option)
 clone_options = combine(
-    _key_option,
+    key_option,
     option("--from-td-api-key", secret=True, metavar="KEY", help="Treasure Data: that of --from."),
     option("--to-td-api-key", secret=True, metavar="KEY", help="Treasure Data: that of --to."),
     _source_options,

@@ -99,6 +99,8 @@ class RehearseSettings(Settings):
                 f"{given.label('keep')} needs a database: a temporary file is not kept",
                 hint="name an empty database with --url",
             )
+        if url is not None:
+            url = with_key(given, url)
         return cls(
             archive=archive_of(given),
             database=archived_database(given),

@@ -15,6 +15,7 @@ from dbsync.config.given import Given, archived_database
 from dbsync.config.shared import identity_files
 from dbsync.config.stores import storage_options
 from dbsync.config.text import parse_duration
+from dbsync.config.treasure_data import with_key
 from dbsync.config.url import redact
 from dbsync.errors import UsageError
 from dbsync.pipeline.retention import RetentionPolicy
@@ -75,6 +76,9 @@ class ScheduleSettings:
                 "the archives are encrypted, and a rehearsal has to open them",
                 hint="give --identity (DBSYNC_IDENTITY_FILE), or rehearse elsewhere",
             )
+        rehearse_url = given.text("rehearse_url")
+        if rehearse_url is not None:
+            rehearse_url = with_key(given, rehearse_url, "rehearse_url")
         retries = given.number("retries")
         if retries is None:
             retries = 0 if once else DEFAULT_RETRIES
@@ -90,7 +94,7 @@ class ScheduleSettings:
             retry_pause=_span(given, "retry_pause", DEFAULT_RETRY_PAUSE, timedelta(seconds=1)),
             rehearse_every=every or 0,
             rehearse_cron=rehearse_cron,
-            rehearse_url=given.text("rehearse_url"),
+            rehearse_url=rehearse_url,
             state=_path(given, "state"),
             metrics=_path(given, "metrics"),
             webhook=given.text("webhook"),

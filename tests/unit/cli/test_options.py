@@ -137,6 +137,8 @@ def test_every_variable_arrives(
     text, argument, value = _VALUES[param.name or ""]
     if (command, param.name) == ("to-parquet", "overwrite"):
         argument, value = "overwrite", True
+    if (command, param.name) == ("import", "where"):
+        text, value = "a: x = 1\ny = 2", {"a": "x = 1", "*": "y = 2"}
     if param.name == "include_schema":
         # The opposite of each command's default.
         text, value = ("no", False) if command == "export" else ("yes", True)

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from dbsync.config import CloneSettings, ExportSettings, ImportSettings, Origin, redact, secrets_of
+from dbsync.config import (
+    CloneSettings,
+    ExportSettings,
+    ImportSettings,
+    Origin,
+    ScheduleSettings,
+    redact,
+    secrets_of,
+)
+from dbsync.config.archives import RehearseSettings
 from dbsync.config.given import Given
 from dbsync.config.treasure_data import parse_time_range, treasure_data_options, with_key
 from dbsync.config.url import build_url, same_database, with_password
@@ -186,6 +195,24 @@ def test_flags_of_the_other_side(options: dict[str, Any], sides: dict[str, str])
         treasure_data_options(chosen(**options), **sides)
     elsewhere = {name: (value, E) for name, (value, _) in options.items()}
     assert treasure_data_options(chosen(**elsewhere), **sides) is not None
+
+
+def test_rehearsals() -> None:
+    """The database of a rehearsal is completed with the key too, also that of a schedule."""
+    key: Any = {"td_api_key": ("k", E)}
+    settings = RehearseSettings.of(chosen(archive=("a", F), url=(TD, F), **key))
+    assert settings.url == "td://:k@eu01/shop"
+    schedule = ScheduleSettings.of(
+        chosen(
+            archive=("a/", F),
+            url=("sqlite:///x", F),
+            once=(True, F),
+            rehearse_every=(1, F),
+            rehearse_url=(TD, F),
+            **key,
+        )
+    )
+    assert schedule.rehearse_url == "td://:k@eu01/shop"
 
 
 def test_the_target_chooses_what_is_not_given() -> None:
