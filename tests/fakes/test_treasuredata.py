@@ -517,6 +517,13 @@ def test_faults_of_jobs(fake: FakeTreasureData, client: tdclient.Client) -> None
     session = _load(client, {"time": 1})
     assert client.job(session.job_id).error()
     assert (session.status, session.valid_records) == ("ready", 0)
+    session.delete()
+    fake.fail("import_job", "lost_records", size=2)
+    fake.fail("commit_job", "lost_records", size=1)
+    session = _load(client, *({"time": n} for n in range(100, 105)))
+    assert (session.valid_records, session.error_records) == (3, 0)
+    session.commit(wait=True, wait_interval=0, timeout=20)
+    assert fake.account().query("SELECT count(*) FROM sales.orders WHERE time >= 100") == [(2,)]
 
 
 def test_hooks_run_before_and_after_the_effect(

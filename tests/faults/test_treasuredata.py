@@ -188,15 +188,30 @@ def test_a_query_that_ends_badly(
     _again(source, target)
 
 
-@pytest.mark.parametrize("action", ["error", "killed"])
+@pytest.mark.parametrize(("action", "parts"), [("error", 0), ("error", 99), ("killed", 1)])
 def test_an_import_job_that_ends_badly(
-    source: FakeTreasureData, target: FakeTreasureData, action: Any
+    source: FakeTreasureData, target: FakeTreasureData, action: Any, parts: int
 ) -> None:
     """A session whose job failed is not committed, although the service would do it."""
-    target.fail("import_job", action)
+    target.fail("import_job", action, size=parts)
     code, text = _failing(source, target)
-    assert (code, "orders" in text) == (4, True)
+    assert (code, "orders" in text, f"ended as {action}" in text) == (4, True, True)
     assert target.requests("bulk_commit") == []
+    _again(source, target)
+
+
+def test_rows_that_vanish_in_a_session_or_a_commit(
+    source: FakeTreasureData, target: FakeTreasureData
+) -> None:
+    """Fewer rows than were sent are never put in place, whether the service counts them or not."""
+    target.fail("import_job", "lost_records", size=1)
+    code, text = _failing(source, target)
+    assert (code, f"{_ROWS - 1} of the {_ROWS}" in text, "orders" in text) == (4, True, True)
+    assert target.requests("bulk_commit") == []
+    target.fail("commit_job", "lost_records", size=1)
+    code, text = _failing(source, target)
+    assert (code, f"{_ROWS - 1} of the {_ROWS}" in text, "orders" in text) == (4, True, True)
+    assert target.requests("swap") == []
     _again(source, target)
 
 

@@ -1,9 +1,9 @@
 """Bulk imports: uploading, frozen, performing, ready, committing, committed.
 
 What a request may do depends on the state; what comes out of turn is refused with 409 where it
-repeats a step that was made, and with 422 where a step before it is missing. A job of a session
-that fails leaves it ready with the half of its parts that it had read: a client that commits
-without a look at the job and at the counts loses rows here.
+repeats a step that was made, and with 422 where a step before it is missing. A job that fails
+leaves its session ready, with the parts that it had read: a client that commits without a look at
+the job and at the counts loses rows here.
 """
 
 from __future__ import annotations
@@ -145,10 +145,13 @@ class BulkImports:
         def work(job: Job) -> None:
             action = fault.action if fault is not None else None
             failed = action in ("error", "killed")
-            read = parts[: len(parts) // 2] if failed else parts
-            refuse = fault.size if fault is not None and action == "bad_records" else 0
+            size = fault.size if fault is not None else 0
+            read = parts[:size] if failed else parts
+            refuse = size if action == "bad_records" else 0
             try:
                 session.judged = records.judge(_contents(read), table.columns, refuse=refuse)
+                if action == "lost_records":
+                    session.judged.lose(size)
             finally:
                 session.status = "ready"
             job.finish(str(action) if failed else "success", "by arrangement" if failed else "")
@@ -167,6 +170,9 @@ class BulkImports:
                 raise Refusal(422, f"Bulk import {name} is {_state(session)}")
             catalog.table(session.database, session.table)
             session.status, session.hidden = "committing", self.hidden_polls
+            fault = self._faults.take("commit_job", name)
+            if fault is not None:
+                session.judged.lose(fault.size)
 
         def work() -> None:
             try:

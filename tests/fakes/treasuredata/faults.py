@@ -1,7 +1,8 @@
 """Faults that a test arranges for requests of one operation, or for jobs.
 
 Operations are named where they are registered (table_routes, job_routes, import_routes); "*"
-stands for all of them, and "query_job" and "import_job" for what a job does once it was accepted.
+stands for all of them, and "query_job", "import_job" and "commit_job" for what a job does once it
+was accepted.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ Action = Literal[
     "forget",  # the bulk-import session of the request is gone
     "revoke",  # the key of the request expires before it
     # Of jobs:
-    "error",  # the job ends with an error
-    "killed",  # somebody kills the job
+    "error",  # the job ends with an error; that of an import has read the first `size` parts
+    "killed",  # somebody kills the job; the same
     "truncated",  # the stored result has only `size` rows and is otherwise sound
     "bad_records",  # the first `size` records of the import are refused
+    "lost_records",  # the first `size` records of the import, or of the commit, vanish
 ]
 
 

@@ -31,6 +31,11 @@ class Judged:
         """How many records can be committed."""
         return sum(batch.num_rows for batch in self.batches)
 
+    def lose(self, count: int) -> None:
+        """Forget the first records."""
+        if self.batches:
+            self.batches[0] = self.batches[0].slice(count)
+
 
 def judge(parts: Iterator[bytes], columns: Columns, *, refuse: int = 0) -> Judged:
     """Read parts: a record without an integer `time` is an error, and so is a part that breaks.
