@@ -10,7 +10,6 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from dbsync.connectors.treasuredata.ahead import ahead
-from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.download import Download
 from dbsync.connectors.treasuredata.jobs import Job
 from dbsync.connectors.treasuredata.rows import batches, unpacked
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_result(api: Api, job: Job, table: Table, *, parallelism: int) -> Generator[pa.RecordBatch]:
+def read_result(download: Download, job: Job, table: Table) -> Generator[pa.RecordBatch]:
     """Yield the rows of a finished job; closing the generator ends its downloads.
 
     The result has the columns of `table`, in order. Raises `SourceError` unless every byte and
@@ -28,7 +27,6 @@ def read_result(api: Api, job: Job, table: Table, *, parallelism: int) -> Genera
     """
     if not job.rows and not job.bytes:
         return
-    download = Download(api, job, f"read table {table.name}", parallelism=parallelism)
     parts = download.parts()
     pieces = ahead(unpacked(parts))
     rows = ahead(batches(pieces, table, job.rows, job.id))

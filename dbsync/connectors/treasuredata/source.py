@@ -19,6 +19,7 @@ from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partiti
 from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.treasuredata.catalog import ENGINE, read_database
 from dbsync.connectors.treasuredata.client import Api
+from dbsync.connectors.treasuredata.download import Download
 from dbsync.connectors.treasuredata.jobs import Job, run_query
 from dbsync.connectors.treasuredata.query import select_nothing, select_rows, within_ranges
 from dbsync.connectors.treasuredata.table_calls import TableState, list_tables
@@ -43,6 +44,9 @@ CAPABILITIES = Capabilities(
 _NOTE = "each table is read by one query, as of the moment of that query"
 _CHECKS = 4
 """How many conditions are tried at the same time."""
+
+_LOOK_S = 0.2
+"""How often whoever waits for a place looks whether the work was stopped."""
 
 
 class TreasureDataSource:
@@ -106,8 +110,10 @@ class TreasureDataSnapshot:
         self._options = options
         self._id = uuid.uuid4().hex
         self._failures: Counter[str] = Counter()
-        self._slots = threading.Semaphore(max(1, options.table_parallelism))
+        self._places = threading.Semaphore(max(1, options.table_parallelism))
         self._stop = threading.Event()
+        self._downloads: set[Download] = set()
+        self._lock = threading.Lock()
 
     def partitions(self, table: Table, target_bytes: int) -> list[Partition]:
         """Give the table as a whole: one query of it is one moment of it."""
@@ -119,13 +125,12 @@ class TreasureDataSnapshot:
         from dbsync.connectors.treasuredata.results import read_result
 
         del partition
-        sql = select_rows(table, self._options.time_range)
-        with self._slots:
-            job = self._query(f"read table {table.name}", sql)
-            rows = read_result(
-                self._api, job, table, parallelism=self._options.download_parallelism
-            )
-            with closing(rows):
+        sql, doing = select_rows(table, self._options.time_range), f"read table {table.name}"
+        with self._place(doing):
+            job = self._query(doing, sql)
+            parallelism = self._options.download_parallelism
+            download = Download(self._api, job, doing, parallelism=parallelism)
+            with self._known(download), closing(read_result(download, job, table)) as rows:
                 yield from rows
 
     def within(self, table: Table, column: str, ranges: Sequence[tuple[int, int]]) -> Table | None:
@@ -136,16 +141,48 @@ class TreasureDataSnapshot:
         """Raise `SourceError` where a condition does not fit a table, naming both."""
         tables = [table for table in self.database.tables if table.where is not None]
         with ThreadPoolExecutor(_CHECKS, "dbsync-condition") as pool:
-            for _ in pool.map(self._check_condition, tables):
-                pass
+            try:
+                for _ in pool.map(self._check_condition, tables):
+                    pass
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def stop(self) -> None:
         """End what waits for the service, in any thread."""
         self._stop.set()
+        with self._lock:
+            for download in self._downloads:
+                download.stop()
 
     def close(self) -> None:
         """End what waits for the service; nothing is read afterwards."""
         self.stop()
+
+    @contextmanager
+    def _place(self, doing: str) -> Generator[None, None, None]:
+        """Hold one of the places of tables that are read at the same time."""
+        while not self._places.acquire(timeout=_LOOK_S):
+            if self._stop.is_set():
+                raise SourceError(f"cannot {doing}: the work was stopped")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @contextmanager
+    def _known(self, download: Download) -> Generator[None, None, None]:
+        """Let `stop` find a download while it goes on."""
+        with self._lock:
+            self._downloads.add(download)
+        try:
+            if self._stop.is_set():
+                download.stop()
+            yield
+        finally:
+            with self._lock:
+                self._downloads.discard(download)
 
     def _check_condition(self, table: Table) -> None:
         doing = f"use the condition {table.where!r} on table {table.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -165,6 +166,33 @@ def test_abandoned_reading_frees_its_place(fake: FakeTreasureData) -> None:
             reading = snapshot.read(table, snapshot.partitions(table, 1)[0])
             next(reading, None)
             reading.close()  # type: ignore[attr-defined]
+
+
+def test_stopping_ends_a_download_and_whoever_waits_behind_it(fake: FakeTreasureData) -> None:
+    """`stop`, from another thread, ends a stalled download and those that wait for its place."""
+    arrived = threading.Event()
+    fake.fail("result", "stall_body", size=100)
+    fake.before("result", arrived.set)
+    ended: list[str] = []
+    with source(fake, table_parallelism=1) as opened, opened.snapshot(Selection()) as snapshot:
+        table = next(t for t in snapshot.database.tables if t.name.name == "many")
+        [partition] = snapshot.partitions(table, 1)
+
+        def read() -> None:
+            with pytest.raises(SourceError) as caught:
+                list(snapshot.read(table, partition))
+            ended.append(caught.value.message)
+
+        threads = [threading.Thread(target=read) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert arrived.wait(20)
+        snapshot.stop()  # type: ignore[attr-defined]
+        for thread in threads:
+            thread.join(20)
+    fake.release()
+    assert len(ended) == 2
+    assert all(message.startswith("cannot read table many") for message in ended)
 
 
 def test_ranges_of_a_key_are_read_alone(fake: FakeTreasureData) -> None:
