@@ -25,7 +25,7 @@ from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.job_calls import count_rows
 from dbsync.connectors.treasuredata.load import TdLoad
 from dbsync.connectors.treasuredata.plan import Landings, State, make_plan
-from dbsync.connectors.treasuredata.target_check import check_items
+from dbsync.connectors.treasuredata.target_check import check_items, require_right
 from dbsync.connectors.treasuredata.writer import conversions
 from dbsync.model.schema import Database
 
@@ -54,9 +54,13 @@ class TreasureDataTarget:
 
     def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
         """Plan an import; see `dbsync.connectors.base.Target.prepare`."""
+        there = tables.list_tables(self._api)
+        # Of many tables that go one by one, it is asked once, with none of them.
+        if there is not None and not (options.among and database.tables):
+            require_right(self._api)
         state = State(
             database=self._api.address.database,
-            tables=tables.list_tables(self._api),
+            tables=there,
             sessions=tuple(list_sessions(self._api)),
             rows=lambda table: count_rows(self._api, table),
         )

@@ -64,6 +64,15 @@ def check_items(api: Api) -> list[CheckItem]:
     return items
 
 
+def require_right(api: Api) -> None:
+    """Raise `TargetError` where the service says that the key may not write the database."""
+    listed = api.run("list the databases", lambda wire: wire.list_databases())
+    found: dict[str, Any] | None = listed.get(api.address.database)
+    right = found.get("permission") if found is not None else None
+    if right is not None and right not in _WRITING:
+        raise api.refused(403, f"write database {api.address.database}")
+
+
 def _unfinished(api: Api, there: dict[str, tables.TableState]) -> CheckItem:
     database = api.address.database
     left = sum(is_temporary(name) for name in there)
