@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from dbsync.connectors.treasuredata.address import REGIONS
+from tests.conftest import REPOSITORY
 from tests.fakes.treasuredata import FakeTreasureData, fill, make
 from tests.integration.command import Done
 from tests.integration.forked import Commands
@@ -295,6 +298,30 @@ def test_a_table_to_parquet(source: FakeTreasureData, commands: Commands, tmp_pa
     commands.run("to-parquet", place, "empty", tmp_path, env=env)
     described = duckdb.sql(f"DESCRIBE FROM '{tmp_path}/empty/*.parquet'").fetchall()
     assert [row[:2] for row in described] == [("id", "BIGINT"), ("time", "BIGINT")]
+
+
+def test_the_commands_of_the_guide(
+    source: FakeTreasureData, target: FakeTreasureData, commands: Commands, tmp_path: Path
+) -> None:
+    """Every command that the guide shows succeeds; it names all regions and both messages."""
+    guide = (REPOSITORY / "docs" / "treasure-data.md").read_text(encoding="utf-8")
+    here = {
+        "td://us01/shop": _url(source),
+        "td://ap01/shop": _url(target),
+        "events": "many",
+        "files": str(tmp_path),
+    }
+    shown = re.findall(r"^dbsync (.*)$", guide, re.MULTILINE)
+    assert len(shown) == 4
+    for command in shown:
+        arguments = [here.get(word, word) for word in shlex.split(command)]
+        keys = {"DBSYNC_TD_API_KEY": "1/s0urcekey", **KEYS}
+        commands.run(*arguments, env=keys)
+    for region, host in REGIONS.items():
+        assert f"| `{region}` |" in guide
+        assert f"`{host}`" in guide
+    assert NO_SOURCE in guide
+    assert NO_TARGET in guide
 
 
 def test_check(source: FakeTreasureData, commands: Commands) -> None:
