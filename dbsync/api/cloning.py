@@ -145,20 +145,20 @@ def clone(
                 on_event=on_event,
             )
         else:
-            kept = nullcontext(None)
+            place, kept = None, nullcontext(None)
             if keep is not None:
-                keep, kept = access.writing(
+                place, kept = access.writing(
                     keep,
                     database=snapshot.database.name,
                     overwrite=overwrite_archive,
                     size_hint=exporter.estimated_bytes(snapshot),
                     storage_options=storage_options,
                 )
-            with kept as kept_out:
+            with kept as out:
                 result = cloning.clone_together(
-                    snapshot, writer, options, kept=kept_out, watch=watch, on_event=on_event
+                    snapshot, writer, options, kept=out, watch=watch, on_event=on_event
                 )
-            result = replace(result, exported=replace(result.exported, archive=keep))
+            result = replace(result, exported=replace(result.exported, archive=place))
         if watch is not None:
 
             def opened_again(connections: int) -> Source:

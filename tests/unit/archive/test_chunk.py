@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dbsync.archive import EncodedChunk, Limits, decode_chunk, encode_chunk
+from dbsync.archive import EncodedChunk, Limits, decode_chunk, encode_chunk, encode_file
 from dbsync.archive.layout import Layout
 from dbsync.errors import ArchiveError
 from dbsync.model.types import LogicalType, decimal, integer
@@ -257,3 +257,16 @@ def test_schema_that_contradicts_itself_is_refused():
         table("t", column("a"), key=["b"]),
     ):
         assert code_of(lambda of=of: [Layout(of)]) == "E_SCHEMA_MISMATCH"
+
+
+def test_a_file_of_its_own_may_be_empty():
+    """Without rows it has the columns of a chunk of that table, and those asked for besides."""
+    with_rows = encode_chunk(ITEMS, [items([0, 1, 2])])
+    empty = encode_file(ITEMS, [])
+    assert empty.rows == 0
+    assert pq.read_schema(io.BytesIO(empty.data)) == pq.read_schema(io.BytesIO(with_rows.data))
+    field = ITEMS.columns[0].exceptions
+    more = encode_file(ITEMS, [items([0, 1, 2])], exceptions=[field])
+    assert more.exceptions == (field,)
+    assert pq.read_schema(io.BytesIO(more.data)).names[-1] == field
+    assert decoded(ITEMS, more).num_rows == 3

@@ -119,10 +119,15 @@ def test_the_largest_table_goes_first(there: MemoryDatabase) -> None:
     assert order[:3] == ["c", "a", "e"]
 
 
-def test_names_are_chosen_among_all(there: MemoryDatabase) -> None:
-    """Names that become alike are told apart, though each table is planned alone."""
+def test_names_are_chosen_among_all(there: MemoryDatabase, tmp_path: Path) -> None:
+    """Names that become alike are told apart, though each table is planned and loaded alone."""
     DATABASES["from"].tables = {"Orders": [1], "ORDERS": [2], "orders": [3]}
+    planned = clone(dry_run=True).imported.plan.tables
+    assert [table.target.name for table in planned] == ["orders", "orders2", "orders3"]
     clone()
+    assert there.tables == {"orders": [1], "orders2": [2], "orders3": [3]}
+    there.tables.clear()
+    imported(tmp_path)()
     assert there.tables == {"orders": [1], "orders2": [2], "orders3": [3]}
 
 
