@@ -261,12 +261,12 @@ def test_schema_that_contradicts_itself_is_refused():
 
 def test_a_file_of_its_own_may_be_empty():
     """Without rows it has the columns of a chunk of that table, and those asked for besides."""
-    with_rows = encode_chunk(ITEMS, [items([0, 1, 2])])
+    with_rows = encode_chunk(ITEMS, [items(0, 1, 2)])
     empty = encode_file(ITEMS, [])
     assert empty.rows == 0
     assert pq.read_schema(io.BytesIO(empty.data)) == pq.read_schema(io.BytesIO(with_rows.data))
     field = ITEMS.columns[0].exceptions
-    more = encode_file(ITEMS, [items([0, 1, 2])], exceptions=[field])
+    more = encode_file(ITEMS, [items(0, 1, 2)], exceptions=[field])
     assert more.exceptions == (field,)
     assert pq.read_schema(io.BytesIO(more.data)).names[-1] == field
     assert decoded(ITEMS, more).num_rows == 3
