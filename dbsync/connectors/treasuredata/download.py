@@ -28,6 +28,7 @@ PART_BYTES = 4 << 20
 FIRST_BYTES = 64 << 10
 """How much is asked for first, by one connection alone."""
 
+_SMALLEST_BYTES = 1 << 20
 _CHUNK_BYTES = 256 << 10
 _PROGRESS_BYTES = 64 << 10
 """After less than this, a drop counts as a failure of the attempt."""
@@ -58,7 +59,10 @@ class Download:
         Raises the error of the api's side for a result that has changed, or that is not of the
         length that the job tells.
         """
-        size, step = self._job.bytes, self._part_bytes
+        size = self._job.bytes
+        # Smaller ones for a small result, so that all downloads end at about the same time.
+        fair = size // (4 * self._parallelism)
+        step = min(self._part_bytes, max(fair, _SMALLEST_BYTES))
         if not size:
             return
         # The first answer names the version that all the others must be of.
