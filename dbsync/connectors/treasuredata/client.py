@@ -151,7 +151,7 @@ class Api:
         if not is_transient(failure):
             return None
         limit_s = self.timeout_s
-        if isinstance(failure, LostError) and not failure.reached and not self._answered:
+        if isinstance(failure, LostError) and failure.misled and not self._answered:
             limit_s = min(limit_s, _UNREACHED_S)
         known = isinstance(failure, AnswerError | LostError)
         if not known and failures >= _UNREADABLE:

@@ -53,14 +53,18 @@ class AnswerError(Exception):
 class LostError(Exception):
     """The service did not answer, or not to the end; the cause is the transport's own error.
 
-    `reached` is false where the connection could not even be made, so that nothing was asked.
+    `reached` is false where the connection could not even be made, so that nothing was asked;
+    `misled` is true where most often the endpoint is not the service's.
     """
 
-    def __init__(self, reason: str, *, reached: bool = True, passing: bool = True):
+    def __init__(
+        self, reason: str, *, reached: bool = True, passing: bool = True, misled: bool = False
+    ):
         super().__init__(reason)
         self.reason = reason
         self.reached = reached
         self.passing = passing
+        self.misled = misled or not reached
 
 
 def lost(error: Exception) -> LostError:
@@ -88,6 +92,8 @@ def lost(error: Exception) -> LostError:
             return LostError("no answer in time")
         case raised.ProxyError():
             return LostError("the proxy refuses the connection", reached=False)
+        case raised.SSLError() | ssl.SSLError():
+            return LostError("no TLS connection could be made", misled=True)
         case raised.LocationValueError():
             return LostError("it is no host name", reached=False, passing=False)
         case _:
@@ -168,9 +174,9 @@ def explain(
             hint = "the account's limit of requests is reached: wait, then run it again"
     elif isinstance(error, LostError):
         why = f"Treasure Data cannot be reached at {address.endpoint}: {error.reason}"
-        hint = "check the endpoint and the network, then run the command again"
-        if error.reached:
-            hint = _AGAIN
+        hint = _AGAIN
+        if error.misled:
+            hint = "check the endpoint and the network, then run the command again"
     else:
         why = f"Treasure Data ({place}) gave an answer that is none of its API"
         hint = "check that the endpoint is Treasure Data's and no other service or proxy answers"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,7 +115,9 @@ def stall(until: threading.Event) -> Answer:
 
 
 @contextmanager
-def scripted(*answers: Answer, otherwise: Answer | None = None) -> Iterator[Scripted]:
+def scripted(
+    *answers: Answer, otherwise: Answer | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Scripted]:
     """Serve the answers in order; a request beyond them is answered by `otherwise`, or 418."""
     script = Scripted(host="", answers=list(answers), otherwise=otherwise)
     lock = threading.Lock()
@@ -131,6 +134,8 @@ def scripted(*answers: Answer, otherwise: Answer | None = None) -> Iterator[Scri
             send(self)
 
     server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     script.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

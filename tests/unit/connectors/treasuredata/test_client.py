@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from contextlib import closing
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dbsync.connectors.treasuredata import wire
+from dbsync.connectors.treasuredata.address import Address
 from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.failures import (
     SOURCE_REFUSED,
@@ -18,6 +20,7 @@ from dbsync.connectors.treasuredata.failures import (
     AnswerError,
 )
 from dbsync.errors import DatabaseError, SourceError, TargetError
+from tests.servers.certificates import make_certificates
 from tests.unit.connectors.treasuredata.scripted import (
     KEY,
     Answer,
@@ -148,6 +151,36 @@ def test_a_host_that_never_answered_is_not_tried_for_long(time: Time) -> None:
     with pytest.raises(SourceError, match="the connection was refused"):
         status(api_for(f"127.0.0.1:{port}", time))
     assert 0 < time.now <= 20
+
+
+def test_an_endpoint_without_tls_is_not_tried_for_long(time: Time) -> None:
+    """A port that speaks no TLS is told as such, after seconds and without a request."""
+    with scripted() as script:
+        address = Address(host=script.host, database="shop", key=KEY)
+        api = Api(address, clock=time.clock, wait=time.wait)
+        with pytest.raises(SourceError, match="no TLS connection could be made") as caught:
+            status(api)
+    assert time.now <= 20
+    assert script.asked == []
+    assert "check the endpoint" in (caught.value.hint or "")
+
+
+def test_a_certificate_that_is_not_trusted_ends_at_once(
+    time: Time, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A certificate of an authority that nobody knows is told with what is wrong, and nothing is
+    sent: waiting makes it no better."""
+    folder = tmp_path_factory.mktemp("certificates")
+    certificates = make_certificates(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    with scripted(tls=context) as script:
+        address = Address(host=script.host, database="shop", key=KEY)
+        with pytest.raises(SourceError, match="its certificate is not trusted") as caught:
+            status(Api(address, clock=time.clock, wait=time.wait))
+    assert time.waits == []
+    assert not caught.value.retryable
+    assert script.asked == []
 
 
 def test_a_host_that_has_answered_is_tried_to_the_end(time: Time) -> None:
