@@ -51,22 +51,31 @@ class TreasureDataTarget:
         self._api = api
         self._options = options
         self._prepared: tuple[Database, Landings] | None = None
+        self._seen: State | None = None
 
     def prepare(self, database: Database, options: ImportOptions) -> ImportPlan:
-        """Plan an import; see `dbsync.connectors.base.Target.prepare`."""
+        """Plan an import; see `dbsync.connectors.base.Target.prepare`.
+
+        Of tables that are imported one by one, each is planned by what was there when this object
+        was first asked, so that hundreds of them cost one look.
+        """
+        one_of_many = bool(options.among and database.tables)
+        if self._seen is None or not one_of_many:
+            self._seen = self._look(check_rights=not one_of_many)
+        plan, landings = make_plan(database, options, self._options.time_columns, self._seen)
+        self._prepared = (database, landings)
+        return plan
+
+    def _look(self, *, check_rights: bool) -> State:
         there = tables.list_tables(self._api)
-        # Of many tables that go one by one, it is asked once, with none of them.
-        if there is not None and not (options.among and database.tables):
+        if there is not None and check_rights:
             require_right(self._api)
-        state = State(
+        return State(
             database=self._api.address.database,
             tables=there,
             sessions=tuple(list_sessions(self._api)),
             rows=lambda table: count_rows(self._api, table),
         )
-        plan, landings = make_plan(database, options, self._options.time_columns, state)
-        self._prepared = (database, landings)
-        return plan
 
     def examiner(self, table: TablePlan) -> Examiner | None:
         """Say what to look at in a table; see `dbsync.connectors.base.Target.examiner`."""
