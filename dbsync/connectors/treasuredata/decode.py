@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from dbsync.connectors.treasuredata.catalog import td_type
 from dbsync.connectors.treasuredata.documents import DocumentDecoder
-from dbsync.connectors.treasuredata.packed import NIL, Family, Found, gather, text_starts
+from dbsync.connectors.treasuredata.first_bytes import NIL, Family
+from dbsync.connectors.treasuredata.packed import Found, gather, text_starts
 from dbsync.errors import LossError, SourceError
 from dbsync.model.schema import Column, Table
 
 if TYPE_CHECKING:
-    from dbsync.connectors.treasuredata.packed import Bytes, Positions
+    from dbsync.connectors.treasuredata.first_bytes import Bytes, Positions
 
     Integers = np.ndarray[Any, np.dtype[np.int64]]
     Doubles = np.ndarray[Any, np.dtype[np.float64]]

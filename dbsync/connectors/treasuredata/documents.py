@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from dbsync.connectors.treasuredata.packed import NIL, gather
+from dbsync.connectors.treasuredata.first_bytes import NIL
+from dbsync.connectors.treasuredata.packed import gather
 from dbsync.connectors.treasuredata.types import TdType
 
 if TYPE_CHECKING:
-    from dbsync.connectors.treasuredata.packed import Bytes, Positions
+    from dbsync.connectors.treasuredata.first_bytes import Bytes, Positions
 
 _NO_NUMBER = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]")
 """Where a float may be no number: the exponent's bits are all set (IEEE 754)."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from dbsync.connectors.treasuredata.packed import Bytes, Positions
+    from dbsync.connectors.treasuredata.first_bytes import Bytes, Positions
 
 _STEPS = 64
 """Values with more parts than this are left to another reader: their parts go one by one here."""

@@ -16,35 +16,37 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from dbsync.connectors.treasuredata import nesting
+from dbsync.connectors.treasuredata.first_bytes import (
+    BY_LENGTH,
+    IS_NESTED,
+    NEVER,
+    SIZES,
+    WIDTHS,
+    WRONG,
+    Family,
+    kind_name,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    Positions = np.ndarray[Any, np.dtype[np.int64]]
-    Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+    from dbsync.connectors.treasuredata.first_bytes import Bytes, Positions
+
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 Numbers = TypeVar("Numbers", bound="np.ndarray[Any, Any]")
-Family = Literal["integer", "float", "text", "nested"]
-"""Which values a column may have, besides nil."""
 
 PADDING = 16
 """How many bytes behind the last one a buffer has; they are set here."""
 
-NIL = 0xC0
-
-_NEVER = 0xC1
-"""The one byte that begins no value."""
-
 _NOWHERE = 1 << 60
 """The position of a value in what cannot be a row."""
 
-_BY_LENGTH, _WRONG = -1, -2
 _EARLY = 2
 """Behind this column, nearly all that is no row has been found out."""
 
@@ -80,32 +82,6 @@ class Found:
         return len(self.positions[0])
 
 
-def _sizes(family: Family) -> Positions:
-    """List the length of a value by its first byte, with it; negative where that says none."""
-    sizes = np.full(256, _WRONG, np.int64)
-    sizes[NIL] = 1
-    sizes[_NEVER] = 0
-    if family in ("integer", "float"):
-        sizes[:0x80] = sizes[0xE0:] = 1
-        sizes[0xCC:0xD0] = sizes[0xD0:0xD4] = (2, 3, 5, 9)
-    if family == "float":
-        sizes[0xCA], sizes[0xCB] = 5, 9
-    if family == "text":
-        sizes[0xA0:0xC0] = np.arange(1, 33)
-        sizes[0xC4:0xC7] = sizes[0xD9:0xDC] = _BY_LENGTH
-    if family == "nested":
-        sizes[0x80:0xC0] = sizes[0xD9:0xE0] = _BY_LENGTH
-    return sizes
-
-
-_SIZES = {name: _sizes(name) for name in ("integer", "float", "text", "nested")}
-_IS_NESTED = np.zeros(256, np.bool_)
-_IS_NESTED[0x80:0xA0] = _IS_NESTED[0xDC:0xE0] = True
-_WIDTHS = np.zeros(256, np.int64)
-"""How many bytes of length follow the first byte."""
-_WIDTHS[0xC4:0xC7] = _WIDTHS[0xD9:0xDC] = (1, 2, 4)
-
-
 def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Found | None:
     """Find complete rows from the start of `buffer`, of which `filled` bytes and `PADDING` count.
 
@@ -115,7 +91,7 @@ def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Fou
     if not filled:
         return None
     # What is read behind the end begins no value and has no length.
-    buffer[filled : filled + PADDING] = bytes([_NEVER]) * PADDING
+    buffer[filled : filled + PADDING] = bytes([NEVER]) * PADDING
     raw = np.frombuffer(buffer, np.uint8, count=filled + PADDING)
     found, waiting = _by_guess(raw, filled, families)
     if found is not None or waiting:
@@ -125,7 +101,7 @@ def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Fou
 
 def text_starts(kinds: Bytes, positions: Positions) -> Positions:
     """Say where the contents of texts begin, behind their lengths."""
-    return positions + 1 + _WIDTHS.take(kinds)
+    return positions + 1 + WIDTHS.take(kinds)
 
 
 def gather(
@@ -198,7 +174,7 @@ def _walk(
     at = starts + width
     for column, family in enumerate(families):
         kind = raw.take(at, mode="clip")
-        size = _SIZES[family].take(kind)
+        size = SIZES[family].take(kind)
         positions.append(at)
         kinds.append(kind)
         if family == "nested":
@@ -219,7 +195,7 @@ def _walk(
 def _measure(raw: Bytes, at: Positions, kind: Bytes, size: Positions) -> None:
     """Put the sizes of values that begin with their length; what is wrong goes nowhere."""
     rows = np.flatnonzero(size < 0)
-    widths = np.where(size.take(rows) == _BY_LENGTH, _WIDTHS.take(kind.take(rows)), 0)
+    widths = np.where(size.take(rows) == BY_LENGTH, WIDTHS.take(kind.take(rows)), 0)
     size[rows] = 1 + widths + nesting.lengths(raw, at.take(rows) + 1, widths)
     wrong = rows.compress(widths == 0)
     size[wrong] = 0
@@ -228,7 +204,7 @@ def _measure(raw: Bytes, at: Positions, kind: Bytes, size: Positions) -> None:
 
 def _measure_nested(raw: Bytes, filled: int, at: Positions, kind: Bytes, size: Positions) -> None:
     """Put the sizes of arrays and maps; one that cannot be followed goes nowhere."""
-    nested = np.flatnonzero(_IS_NESTED.take(kind))
+    nested = np.flatnonzero(IS_NESTED.take(kind))
     if len(nested):
         begins = at.take(nested)
         ends = nesting.ends(raw, begins, filled, _NOWHERE)
@@ -293,22 +269,7 @@ def _one_by_one(raw: Bytes, filled: int, families: Sequence[Family]) -> Found | 
     positions = [np.ascontiguousarray(table[:, column]) for column in range(len(families) + 1)]
     kinds = [raw.take(at) for at in positions[:-1]]
     for column, family in enumerate(families):
-        wrong = np.flatnonzero(_SIZES[family].take(kinds[column]) == _WRONG)
+        wrong = np.flatnonzero(SIZES[family].take(kinds[column]) == WRONG)
         if len(wrong):
-            raise Unexpected(column, _kind(int(kinds[column][wrong[0]])))
+            raise Unexpected(column, kind_name(int(kinds[column][wrong[0]])))
     return Found(kinds, positions, end)
-
-
-def _kind(first: int) -> str:
-    """Name the kind of a value by its first byte, for people."""
-    names = {
-        0x80: "integer",
-        0x90: "map",
-        0xA0: "array",
-        0xC0: "text",
-        0xC1: "nil",
-        0xC4: "boolean",
-    }
-    names |= {0xC7: "bytes", 0xCA: "extension", 0xCC: "float", 0xD4: "integer", 0xD9: "extension"}
-    names |= {0xDC: "text", 0xDE: "array", 0xE0: "map", 0x100: "integer"}
-    return next(name for end, name in names.items() if first < end)
