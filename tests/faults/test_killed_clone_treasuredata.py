@@ -19,7 +19,6 @@ _ROWS = 3000
 _STAGES = [
     ("before", "result", 0),
     ("after", "create_database", 0),
-    ("after", "create_table", 0),
     ("after", "bulk_create", 0),
     ("after", "bulk_upload", 2),
     ("after", "bulk_perform", 1),
@@ -165,7 +164,6 @@ def test_an_overwrite_killed_at_a_stage(
     ("existing", "stage"),
     [
         ("error", ("after", "bulk_upload", 1)),
-        ("error", ("after", "bulk_commit", 0)),
         ("append", ("after", "bulk_upload", 1)),
         ("append", ("after", "bulk_perform", 0)),
         ("append", ("after", "bulk_commit", 0)),

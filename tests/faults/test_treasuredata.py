@@ -111,8 +111,9 @@ def _again(source: FakeTreasureData, target: FakeTreasureData) -> None:
     assert contents(target) == contents(source)
 
 
-@pytest.mark.parametrize("skip", [0, 1])
-@pytest.mark.parametrize("kind", _ACTIONS)
+@pytest.mark.parametrize(
+    ("kind", "skip"), [*((kind, 0) for kind in _ACTIONS), ("5xx", 1), ("dropped after", 1)]
+)
 def test_every_call_survives_one_failure(
     source: FakeTreasureData,
     target: FakeTreasureData,
