@@ -6,6 +6,7 @@ not know: rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from glob import escape
@@ -13,6 +14,9 @@ from glob import escape
 from dbsync.connectors.base import Snapshot, Source
 from dbsync.model.schema import Name, Table
 from dbsync.model.selection import Selection
+
+_ODD = re.compile(r"[^a-z0-9_]")
+"""Characters that not every engine allows in names."""
 
 
 class Counterparts(Selection, frozen=True, kw_only=True):
@@ -22,7 +26,7 @@ class Counterparts(Selection, frozen=True, kw_only=True):
     """
 
     whole: frozenset[str] = frozenset()
-    """Qualified names, without case like the others."""
+    """Qualified names, plain like the others: without case, and without what few engines allow."""
     bare: frozenset[str] = frozenset()
     """Names on engines without schemas."""
     anywhere: frozenset[str] = frozenset()
@@ -35,15 +39,15 @@ class Counterparts(Selection, frozen=True, kw_only=True):
         loose = [*anywhere, *(name for name in known if name.schema is None)]
         return cls(
             tables=tuple(escape(str(name)) for name in known),
-            whole=frozenset(str(name).casefold() for name in known),
-            bare=frozenset(name.name.casefold() for name in known),
-            anywhere=frozenset(name.name.casefold() for name in loose),
+            whole=frozenset(_plain(str(name)) for name in known),
+            bare=frozenset(_plain(name.name) for name in known),
+            anywhere=frozenset(_plain(name.name) for name in loose),
         )
 
     def selects(self, name: Name) -> bool:
         """Say whether a table of the database may be one of those wanted."""
-        bare = name.name.casefold()
-        if str(name).casefold() in self.whole or bare in self.anywhere:
+        bare = _plain(name.name)
+        if _plain(str(name)) in self.whole or bare in self.anywhere:
             return True
         return name.schema is None and bare in self.bare
 
@@ -79,12 +83,13 @@ def counterparts(
 
     The same name comes first, then the qualified name as the name of a table (engines without
     schemas, where two bare names would clash), then the bare name in whatever schema, or in
-    `schema`; each first with its case, then without. No table is found for two names.
+    `schema`; each first with its case, then without, then as engines that allow few characters
+    write it. No table is found for two names.
     """
     if schema is not None:
         tables = [t for t in tables if t.name.schema in (schema, None)]
     found: dict[Name, Table | None] = dict.fromkeys(wanted)
-    for fold in (str, str.casefold):
+    for fold in (str, str.casefold, _plain):
         for level in range(3):
             taken = {table.name for table in found.values() if table is not None}
             for name in [name for name, table in found.items() if table is None]:
@@ -109,18 +114,16 @@ def column_names(
 ) -> tuple[list[str], list[str]]:
     """Find the archive's columns in a table: their names there, and those that are missing.
 
-    A name is found without its case only where that leaves no doubt. `renamed` are those of which
-    it is known what they are called there.
+    A name is found without its case, or as engines that allow few characters write it, only where
+    that leaves no doubt. `renamed` are those of which it is known what they are called there.
     """
     exact = {column.name for column in found.columns}
-    folded: dict[str, list[str]] = {}
-    for column in found.columns:
-        folded.setdefault(column.name.casefold(), []).append(column.name)
+    folded, plain = _by(str.casefold, exact), _by(_plain, exact)
     names: list[str] = []
     missing: list[str] = []
     for column in archived.columns:
         name = renamed.get(column.name, column.name)
-        near = folded.get(name.casefold(), [])
+        near = folded.get(name.casefold()) or plain.get(_plain(name), [])
         if name in exact:
             names.append(name)
         elif len(near) == 1 and near[0] not in names:
@@ -128,3 +131,14 @@ def column_names(
         else:
             missing.append(column.name)
     return names, missing
+
+
+def _by(fold: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(fold(name), []).append(name)
+    return found
+
+
+def _plain(name: str) -> str:
+    return _ODD.sub("_", name.lower())
