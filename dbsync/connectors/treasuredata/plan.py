@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from dbsync.connectors.base import ImportOptions, ImportPlan, TablePlan
 from dbsync.connectors.treasuredata.bulk_calls import Session
 from dbsync.connectors.treasuredata.catalog import ENGINE
+from dbsync.connectors.treasuredata.existing import into_existing, lost_columns
 from dbsync.connectors.treasuredata.mapping import (
     Layout,
-    Sink,
     lost_definitions,
     map_table,
     time_column,
@@ -30,8 +30,6 @@ from dbsync.connectors.treasuredata.names import (
     table_names,
 )
 from dbsync.connectors.treasuredata.table_calls import TableState, unprotected
-from dbsync.connectors.treasuredata.types import parse_type
-from dbsync.connectors.treasuredata.values import possible
 from dbsync.errors import LossError, TargetError, UsageError
 from dbsync.model.schema import Database, Loss, Name, Table
 
@@ -207,13 +205,13 @@ class _Planner:
         there = self._state.find(landing.final)
         if session.name == landing.marks.session and there is not None:
             plan = replace(landing.plan, action="append", rows_before=None)
-            layout = _into(landing, there)
+            layout = into_existing(landing.layout, there)
             return replace(landing, plan=plan, layout=layout, replaces=False, session=session)
         action: Literal["create", "overwrite"] = "create"
         if there is not None and self._options.existing == "overwrite":
             action = "overwrite"
         if self._options.ddl == "none" and there is not None:
-            landing = replace(landing, layout=_into(landing, there))
+            landing = replace(landing, layout=into_existing(landing.layout, there))
         return replace(landing, plan=replace(landing.plan, action=action), session=session)
 
     # A fresh start
@@ -250,7 +248,7 @@ class _Planner:
         return replace(
             landing,
             plan=replace(plan, action="append", rows_before=rows),
-            layout=_into(landing, there),
+            layout=into_existing(landing.layout, there),
             replaces=False,
         )
 
@@ -258,17 +256,8 @@ class _Planner:
         unprotected(there)
         plan = replace(landing.plan, action="overwrite", rows_before=rows)
         if self._options.ddl == "none":
-            return replace(landing, plan=plan, layout=_into(landing, there))
-        wanted = {sink.name: str(sink.type) for sink in landing.layout.sinks}
-        for name, kind in there.columns:
-            label = f"column {landing.final}.{name} of the table that is there"
-            if name not in wanted:
-                self.losses.append(
-                    Loss(object=label, reason="goes: the archive has no such column")
-                )
-            elif wanted[name] != kind:
-                reason = f"{kind} becomes {wanted[name]}"
-                self.losses.append(Loss(object=label, reason=reason, severity="changed"))
+            return replace(landing, plan=plan, layout=into_existing(landing.layout, there))
+        self.losses += lost_columns(landing.layout, there)
         return replace(landing, plan=plan)
 
     def _is_remains(self, landing: Landing, there: TableState) -> bool:
@@ -284,45 +273,6 @@ class _Planner:
 
     def _rows(self, table: str) -> int:
         return self._state.rows(table)
-
-
-def _into(landing: Landing, there: TableState) -> Layout:
-    """Map the columns to those of a table that exists."""
-    kinds = dict(there.columns)
-    sinks: list[Sink] = []
-    missing = [sink.name for sink in landing.layout.sinks if sink.name not in kinds]
-    if missing:
-        raise TargetError(
-            f"table {landing.final} of the target has no column {', '.join(missing)}",
-            hint="add the column, or leave it out with --columns when exporting",
-        )
-    for sink in landing.layout.sinks:
-        try:
-            kind = parse_type(kinds[sink.name])
-        except ValueError as error:
-            raise TargetError(
-                f"column {sink.name} of table {landing.final} is {kinds[sink.name]}, which dbsync "
-                "does not know",
-                hint="leave the column out with --columns when exporting",
-            ) from error
-        if not possible(sink.column, kind):
-            raise LossError(
-                f"column {sink.name} of table {landing.final} is {kind}, and the archive's column "
-                f"{sink.column.name} is {sink.column.type}",
-                hint="leave the column out with --columns, or replace the table with --existing "
-                "overwrite",
-            )
-        sinks.append(replace(sink, type=kind))
-    given = {sink.name for sink in sinks}
-    # What the archive lacks stays in the schema, and NULL.
-    aliases = dict(there.aliases)
-    others = tuple(
-        (name, kind, aliases[name]) if name in aliases else (name, kind)
-        for name, kind in there.columns
-        if name not in given
-    )
-    sinks = [replace(sink, alias=aliases.get(sink.name, sink.alias)) for sink in sinks]
-    return replace(landing.layout, sinks=tuple(sinks), others=others)
 
 
 def _identity(table: Table, time: object) -> str:
