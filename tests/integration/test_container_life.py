@@ -115,7 +115,7 @@ class Life:
             def now(cls, tz: Any = None) -> datetime:
                 return clock.time.astimezone(tz)
 
-        for module in ("pipeline.access", "archive.writer", "api", "cli.health"):
+        for module in ("pipeline.access", "archive.writer", "api.folders", "cli.health"):
             monkeypatch.setattr(f"dbsync.{module}.datetime", Now)
         monkeypatch.setattr("dbsync.service.clock.SystemClock", lambda: clock)
         # The client's own patience is real time, of which a test has little.
