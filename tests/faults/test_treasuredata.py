@@ -208,7 +208,7 @@ def test_an_import_job_that_ends_badly(
     """A session whose job failed is not committed, although the service would do it."""
     target.fail("import_job", action, size=parts)
     code, text = _failing(source, target)
-    assert (code, "orders" in text, f"ended as {action}" in text) == (4, True, True)
+    assert (code, "orders" in text, f"ended with status {action}" in text) == (4, True, True)
     assert target.requests("bulk_commit") == []
     _again(source, target)
 

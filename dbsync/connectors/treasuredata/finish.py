@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dbsync.connectors.treasuredata import bulk_calls as bulk
 from dbsync.connectors.treasuredata import table_calls as tables
 from dbsync.connectors.treasuredata.client import Api
-from dbsync.connectors.treasuredata.job_calls import count_rows
+from dbsync.connectors.treasuredata.counting import count_rows
 from dbsync.connectors.treasuredata.parts import Ledger
 from dbsync.connectors.treasuredata.plan import Landing
 from dbsync.errors import ConflictError, TargetError

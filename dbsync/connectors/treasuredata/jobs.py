@@ -17,7 +17,8 @@ from dbsync.connectors.treasuredata.failures import AnswerError
 if TYPE_CHECKING:
     from dbsync.connectors.treasuredata.wire import Wire
 
-_FINISHED = ("success", "error", "killed")
+FAILED = ("error", "killed")
+_FINISHED = ("success", *FAILED)
 _FIRST_POLL_S = 0.1
 _LONGEST_POLL_S = 5.0
 _LONGEST_TAIL = 600
@@ -46,7 +47,22 @@ def run_query(
     except BaseException:
         _kill(api, job_id)
         raise
-    return _finished(api, doing, job_id)
+    return _result(api, doing, job_id, _succeeded(api, doing, job_id))
+
+
+def wait_for_job(api: Api, doing: str, job_id: str) -> None:
+    """Wait until a job has succeeded, however long that takes; `doing` continues "cannot".
+
+    Raises the error of the api's side, with the job's id and its last words, where it has not: a
+    job that failed or was killed answers like one that succeeded, so its status is looked at.
+    """
+    _wait(api, doing, job_id, None)
+    _succeeded(api, doing, job_id)
+
+
+def job_status(api: Api, job_id: str) -> str:
+    """Ask for a job's status: queued, booting, running, success, error or killed."""
+    return str(api.run(f"look at job {job_id}", lambda wire: wire.job_status(job_id)))
 
 
 def _submit(api: Api, doing: str, sql: str, domain_key: str) -> str:
@@ -74,17 +90,22 @@ def _wait(api: Api, doing: str, job_id: str, stop: threading.Event | None) -> No
         pause = min(_LONGEST_POLL_S, pause * 1.5)
 
 
-def _finished(api: Api, doing: str, job_id: str) -> Job:
+def _succeeded(api: Api, doing: str, job_id: str) -> dict[str, Any]:
+    """Return what the service tells of a finished job; raises where it has not succeeded."""
     shown = api.run(doing, lambda wire: wire.get_json(f"/v3/job/show/{job_id}", ["status"]))
     status = shown["status"]
     if status != "success":
         raise api.side(
-            f"cannot {doing}: query job {job_id} ended with status {status}{_tail(shown)}",
+            f"cannot {doing}: job {job_id} ended with status {status}{_tail(shown)}",
             hint="see the job in the console of Treasure Data"
             if status == "error"
             else "someone stopped the job; run the same command again",
             retryable=status == "killed",
         )
+    return shown
+
+
+def _result(api: Api, doing: str, job_id: str, shown: dict[str, Any]) -> Job:
     rows, size = shown.get("num_records"), shown.get("result_size")
     if not (isinstance(rows, int) and isinstance(size, int)):
         raise api.side(

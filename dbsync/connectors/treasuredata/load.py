@@ -25,6 +25,7 @@ from dbsync.connectors.base import ImportOptions, Stage, TablePlan
 from dbsync.connectors.treasuredata import bulk_calls as bulk
 from dbsync.connectors.treasuredata import table_calls as tables
 from dbsync.connectors.treasuredata.client import Api
+from dbsync.connectors.treasuredata.counting import count_rows
 from dbsync.connectors.treasuredata.finish import (
     Loading,
     check_appended,
@@ -32,7 +33,7 @@ from dbsync.connectors.treasuredata.finish import (
     put_in_place,
     require_rows,
 )
-from dbsync.connectors.treasuredata.job_calls import FAILED, count_rows, job_status, wait_for_job
+from dbsync.connectors.treasuredata.jobs import FAILED, job_status, wait_for_job
 from dbsync.connectors.treasuredata.names import is_temporary
 from dbsync.connectors.treasuredata.parts import read_ledger
 from dbsync.connectors.treasuredata.plan import Landing, Landings
@@ -241,7 +242,7 @@ class TdLoad:
         if one.session.reached("performing") and not one.session.reached("committed"):
             if not one.session.reached("committing"):
                 if one.session.job_id:
-                    wait_for_job(self._api, one.session.job_id, f"load table {final}")
+                    wait_for_job(self._api, f"load table {final}", one.session.job_id)
                 one.session = bulk.wait_until_ready(self._api, name, final)
                 check_records(self._api, one)
             bulk.commit(self._api, name, final)

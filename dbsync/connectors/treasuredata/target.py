@@ -22,7 +22,7 @@ from dbsync.connectors.treasuredata import table_calls as tables
 from dbsync.connectors.treasuredata.bulk_calls import list_sessions
 from dbsync.connectors.treasuredata.catalog import ENGINE
 from dbsync.connectors.treasuredata.client import Api
-from dbsync.connectors.treasuredata.job_calls import count_rows
+from dbsync.connectors.treasuredata.counting import count_rows
 from dbsync.connectors.treasuredata.load import TdLoad
 from dbsync.connectors.treasuredata.plan import Landings, State, make_plan
 from dbsync.connectors.treasuredata.target_check import check_items, require_right

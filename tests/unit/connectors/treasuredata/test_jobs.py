@@ -73,7 +73,7 @@ def test_a_job_that_failed_is_an_error_with_its_last_words(status: str, time: Ti
     failed = shown(status, debug={"cmdout": "started", "stderr": said})
     with scripted(ISSUED, is_(status), failed) as script, pytest.raises(SourceError) as caught:
         run(script.host, time)
-    assert f"query job 7 ended with status {status}: xxx" in caught.value.message
+    assert f"job 7 ended with status {status}: xxx" in caught.value.message
     assert caught.value.message.endswith("Column 'q' cannot be resolved")
     assert len(caught.value.message) < 1000
     assert script.asked[-1].method == "GET"

@@ -122,7 +122,7 @@ def test_a_job_that_fails_is_told_and_done_again(fake: FakeTreasureData, end: An
     load(connect(fake), database(NUMBERS), {"numbers": numbers(5000)}, options("before"))
     fake.fail("import_job", end)
     chosen = options(existing="overwrite")
-    with pytest.raises(TargetError, match=f"load table numbers: job .* ended as {end}"):
+    with pytest.raises(TargetError, match=f"load table numbers: job .* ended with status {end}"):
         load(connect(fake), database(NUMBERS), NEW, chosen)
     assert fake.requests("bulk_commit")[1:] == []
     assert rows(fake, "numbers") == OLD
