@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,9 @@ def test_a_folder_of_backups(place: Place, shop: str, tmp_path: Path) -> None:
     made: list[str] = []
     for name in ("pen", "ink", "cup"):
         add_item(shop, name)
+        # Names in a folder tell the second, so that two of one database are never of the same.
+        while made and f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}" in made[-1]:
+            time.sleep(0.05)
         made.append(place.run("export", "--url", shop, place.location, "--json").json()["archive"])
     place.run("rehearse", made[0])
     place.run("rehearse", place.location)
