@@ -28,6 +28,14 @@ _MODULES = (
     "sqlalchemy",
     "tdclient",
     "rich.progress",
+    "psycopg2.extras",
+    "adbc_driver_postgresql.dbapi",
+    "adbc_driver_sqlite.dbapi",
+    "pymysql.cursors",
+    "boto3.session",
+    "googleapiclient.discovery",
+    "google.oauth2.service_account",
+    "pyrage",
 )
 """What commands import when they need it."""
 
@@ -84,15 +92,25 @@ class Commands:
         self._process.stdout.close()
         self._folder.cleanup()
 
-    def start(self, *arguments: object, env: Mapping[str, str] | None = None) -> Running:
-        """Start a command and return it."""
+    def start(
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+    ) -> Running:
+        """Start a command and return it; `environment` is all that it has, `env` is added."""
         self._number += 1
         folder = Path(self._folder.name) / str(self._number)
         folder.mkdir()
+        (folder / "in").write_bytes(stdin)
         given = {
             "arguments": [str(argument) for argument in arguments],
-            "environment": dict(env or {}),
+            "environment": None if environment is None else dict(environment),
+            "more": dict(env or {}),
             "folder": str(folder),
+            "cwd": str(Path.cwd() if cwd is None else cwd),
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(given) + "\n")
@@ -124,12 +142,15 @@ def _is_zombie(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "Z"
 
 
-def _child(arguments: Sequence[str], extra: Mapping[str, str], folder: Path) -> NoReturn:
+def _child(arguments: Sequence[str], given: Mapping[str, Any], folder: Path) -> NoReturn:
     from dbsync.cli.main import main
 
-    os.environ.update(extra)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
+    if given["environment"] is not None:
+        os.environ.clear()
+        os.environ.update(given["environment"])
+    os.environ.update(given["more"])
+    os.chdir(given["cwd"])
+    os.dup2(os.open(folder / "in", os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
@@ -157,7 +178,7 @@ def _serve() -> None:
         given = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _child(given["arguments"], given["environment"], Path(given["folder"]))
+            _child(given["arguments"], given, Path(given["folder"]))
         print(json.dumps({"pid": pid}), flush=True)
         _, status = os.waitpid(pid, 0)
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
