@@ -113,7 +113,6 @@ def test_the_same_import_goes_on_wherever_it_was_killed(
         assert remains(fake, place) == []
 
     assert killed_everywhere(fake, f"same_{kind}", chosen, again, present=present) > 12
-    assert outcomes == sorted(outcomes), "visible from one request on"
     assert True in outcomes
     assert False in outcomes
 
