@@ -21,7 +21,7 @@ import urllib3
 from scripts.benchmark import report
 from scripts.benchmark.measure import Contestant, compete
 
-LIMITS = (None, 4_000_000)
+LIMITS = (None, 4_000_000, 2_000_000)
 """Bytes a second for each connection."""
 
 _KEY = "1/bench"
