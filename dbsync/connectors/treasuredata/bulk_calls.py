@@ -17,7 +17,7 @@ import msgspec
 
 from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.failures import AnswerError
-from dbsync.connectors.treasuredata.table_calls import held, lost_to_another
+from dbsync.connectors.treasuredata.table_calls import done, held, lost_to_another
 from dbsync.errors import ConflictError, TargetError
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ def create_session(api: Api, name: str, table: str, final: str) -> None:
 
 def delete_session(api: Api, name: str) -> None:
     """Forget a session and its parts; one that is gone is left alone."""
-    doing = f"delete bulk import {name}"
-    try:
-        api.run(doing, lambda wire: wire.delete_bulk_import(name), answers=(404,))
-    except AnswerError:
-        return
+    done(api, f"delete bulk import {name}", lambda wire: wire.delete_bulk_import(name), 404)
 
 
 def list_parts(api: Api, name: str, final: str) -> list[str]:
@@ -139,10 +135,7 @@ def upload_part(api: Api, name: str, part: str, data: bytes, final: str) -> None
 def delete_part(api: Api, name: str, part: str, final: str) -> None:
     """Forget a part; one that is gone is left alone."""
     doing = f"delete a part of table {final}"
-    try:
-        api.run(doing, lambda wire: wire.bulk_import_delete_part(name, part), answers=(404,))
-    except AnswerError:
-        return
+    done(api, doing, lambda wire: wire.bulk_import_delete_part(name, part), 404)
 
 
 def freeze(api: Api, name: str, final: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from dbsync.connectors.base import Capabilities
 from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.treasuredata.names import TIME, is_temporary
 from dbsync.connectors.treasuredata.table_calls import TableState
@@ -19,6 +20,17 @@ from dbsync.model.selection import Selection
 from dbsync.model.types import LogicalType, integer, standard_storage
 
 ENGINE = "treasuredata"
+
+CAPABILITIES = Capabilities(
+    engine=ENGINE,
+    consistent_snapshot=False,
+    parallel_read=True,
+    parallel_write=True,
+    transactions=False,
+    transactional_ddl=False,
+    upsert=False,
+    schemas=False,
+)
 
 _WHOLE_ROW = "v"
 """What the service calls the map of a whole row, beside its columns."""

@@ -15,9 +15,9 @@ from contextlib import closing, contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partition
+from dbsync.connectors.base import CheckItem, Consistency, Partition
 from dbsync.connectors.options import TreasureDataOptions
-from dbsync.connectors.treasuredata.catalog import ENGINE, read_database
+from dbsync.connectors.treasuredata.catalog import CAPABILITIES, read_database
 from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.download import Download
 from dbsync.connectors.treasuredata.jobs import Job, run_query
@@ -29,17 +29,6 @@ from dbsync.model.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CAPABILITIES = Capabilities(
-    engine=ENGINE,
-    consistent_snapshot=False,
-    parallel_read=True,
-    parallel_write=True,
-    transactions=False,
-    transactional_ddl=False,
-    upsert=False,
-    schemas=False,
-)
 
 _NOTE = "each table is read by one query, as of the moment of that query"
 _CHECKS = 4

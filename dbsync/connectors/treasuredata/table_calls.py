@@ -80,20 +80,20 @@ def _state(item: dict[str, Any]) -> TableState:
 def create_database(api: Api) -> None:
     """Make the database; one that exists is left as it is."""
     name = api.address.database
-    _done(api, f"create database {name}", lambda wire: wire.create_database(name), 409)
+    done(api, f"create database {name}", lambda wire: wire.create_database(name), 409)
 
 
 def create_table(api: Api, table: str) -> None:
     """Make an empty table without columns; one that exists is left as it is."""
     database = api.address.database
     doing = f"create table {table}"
-    _done(api, doing, lambda wire: wire.create_log_table(database, table), 409)
+    done(api, doing, lambda wire: wire.create_log_table(database, table), 409)
 
 
 def delete_table(api: Api, table: str) -> None:
     """Delete a table with its rows; one that is gone is left alone."""
     database = api.address.database
-    _done(api, f"delete table {table}", lambda wire: wire.delete_table(database, table), 404)
+    done(api, f"delete table {table}", lambda wire: wire.delete_table(database, table), 404)
 
 
 def describe_table(
@@ -177,7 +177,7 @@ def unprotected(table: TableState) -> None:
         )
 
 
-def _done(api: Api, doing: str, call: Callable[[Wire], object], already: int) -> None:
+def done(api: Api, doing: str, call: Callable[[Wire], object], already: int) -> None:
     """Make a call whose refusal with the status `already` says that it was done before."""
     try:
         api.run(doing, call, answers=(already,))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
+from msgspec.structs import replace
+
 from dbsync.connectors.base import (
-    Capabilities,
     CheckItem,
     Examiner,
     ImportOptions,
@@ -20,7 +21,7 @@ from dbsync.connectors.examine import examiner
 from dbsync.connectors.options import TreasureDataOptions
 from dbsync.connectors.treasuredata import table_calls as tables
 from dbsync.connectors.treasuredata.bulk_calls import list_sessions
-from dbsync.connectors.treasuredata.catalog import ENGINE
+from dbsync.connectors.treasuredata.catalog import CAPABILITIES
 from dbsync.connectors.treasuredata.client import Api
 from dbsync.connectors.treasuredata.counting import count_rows
 from dbsync.connectors.treasuredata.load import TdLoad
@@ -29,17 +30,7 @@ from dbsync.connectors.treasuredata.target_check import check_items, require_rig
 from dbsync.connectors.treasuredata.writer import conversions
 from dbsync.model.schema import Database
 
-TARGET_CAPABILITIES = Capabilities(
-    engine=ENGINE,
-    consistent_snapshot=False,
-    parallel_read=True,
-    parallel_write=True,
-    transactions=False,
-    transactional_ddl=False,
-    upsert=False,
-    schemas=False,
-    independent_tables=True,
-)
+TARGET_CAPABILITIES = replace(CAPABILITIES, independent_tables=True)
 
 
 class TreasureDataTarget:
