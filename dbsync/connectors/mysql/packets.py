@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dbsync.connectors.gathering import gather
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -128,7 +130,6 @@ def split_columns(
     Raises `Malformed` where the values do not fill the rows exactly.
     """
     import numpy as np
-    import pyarrow as pa
 
     raw = np.frombuffer(buffer, np.uint8)
     found: list[tuple[Positions, Positions, Flags | None]] = []
@@ -139,8 +140,7 @@ def split_columns(
     # No length is negative, so every value lies inside of its row if the last one does.
     if not np.array_equal(position, ends):
         raise Malformed("the values do not fill their row")
-    data = pa.py_buffer(buffer)
-    return [_gather(data, start, end, nulls) for start, end, nulls in found]
+    return [gather(buffer, start, end, nulls) for start, end, nulls in found]
 
 
 def _next_values(raw: Bytes, position: Positions) -> tuple[Positions, Positions, Flags | None]:
@@ -169,23 +169,3 @@ def _next_values(raw: Bytes, position: Positions) -> tuple[Positions, Positions,
         if longest == _ERROR or length.min() < 0:
             raise Malformed("a value has no valid length")
     return start, start + length, nulls if nulls.any() else None
-
-
-def _gather(
-    data: pa.Buffer, start: Positions, end: Positions, nulls: Flags | None
-) -> pa.BinaryArray:
-    """Copy the values into an array of their own."""
-    import numpy as np
-    import pyarrow as pa
-
-    # Seen as one array whose offsets are start, end, start, end, ..., the values are every second
-    # element, and the bytes between them are the others.
-    count = len(start)
-    offsets = np.empty(2 * count, np.int32)
-    offsets[::2] = start
-    offsets[1::2] = end
-    every: pa.BinaryArray = pa.BinaryArray.from_buffers(
-        pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), data]
-    )
-    second = np.arange(0, 2 * count, 2, dtype=np.int32)
-    return every.take(pa.array(second, mask=nulls))

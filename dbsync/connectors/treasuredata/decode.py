@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from dbsync.connectors.gathering import gather
 from dbsync.connectors.treasuredata.catalog import td_type
 from dbsync.connectors.treasuredata.documents import DocumentDecoder
 from dbsync.connectors.treasuredata.first_bytes import NIL, Family
-from dbsync.connectors.treasuredata.packed import Found, gather, text_starts
+from dbsync.connectors.treasuredata.packed import Found, text_starts
 from dbsync.errors import LossError, SourceError
 from dbsync.model.schema import Column, Table
 

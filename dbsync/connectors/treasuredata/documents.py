@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from dbsync.connectors.gathering import gather
 from dbsync.connectors.treasuredata.first_bytes import NIL
-from dbsync.connectors.treasuredata.packed import gather
 from dbsync.connectors.treasuredata.types import TdType
 
 if TYPE_CHECKING:

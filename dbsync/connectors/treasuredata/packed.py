@@ -33,8 +33,6 @@ from dbsync.connectors.treasuredata.first_bytes import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dbsync.connectors.treasuredata.first_bytes import Bytes, Positions
 
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -102,26 +100,6 @@ def find_rows(buffer: bytearray, filled: int, families: Sequence[Family]) -> Fou
 def text_starts(kinds: Bytes, positions: Positions) -> Positions:
     """Say where the contents of texts begin, behind their lengths."""
     return positions + 1 + WIDTHS.take(kinds)
-
-
-def gather(
-    buffer: bytearray, begins: Positions, ends: Positions, nulls: Flags | None
-) -> pa.BinaryArray:
-    """Copy the bytes from each of `begins` to each of `ends` into an array of their own."""
-    import pyarrow as pa
-
-    # Seen as one array whose offsets are begin, end, begin, end, ..., the values are every second
-    # element, and the bytes between them are the others.
-    count = len(begins)
-    if not count:
-        return pa.array([], pa.binary())
-    offsets = np.empty(2 * count, np.int32)
-    offsets[::2] = begins
-    offsets[1::2] = ends
-    every: pa.BinaryArray = pa.BinaryArray.from_buffers(
-        pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(buffer)]
-    )
-    return every.take(pa.array(np.arange(0, 2 * count, 2, dtype=np.int32), mask=nulls))
 
 
 def _by_guess(raw: Bytes, filled: int, families: Sequence[Family]) -> tuple[Found | None, bool]:
