@@ -16,15 +16,16 @@ from msgspec.structs import replace
 from dbsync.connectors.mysql import mapping as mysql
 from dbsync.connectors.mysql.flavour import Flavour, flavour_of
 from dbsync.connectors.options import TreasureDataOptions
+from dbsync.connectors.postgres.columns import read_columns
 from dbsync.connectors.postgres.mapping import type_text
-from dbsync.connectors.postgres.types import DIRECT
+from dbsync.connectors.postgres.query import Catalog
 from dbsync.connectors.registry import open_source
 from dbsync.connectors.sqlite.columns import Sample, choose
 from dbsync.connectors.sqlite.types import changed, declared_type, logical_type, stored_class
 from dbsync.connectors.treasuredata import mapping as treasure_data
 from dbsync.connectors.treasuredata.catalog import read_database
 from dbsync.connectors.treasuredata.table_calls import TableState
-from dbsync.errors import LossError
+from dbsync.errors import LossError, SourceError
 from dbsync.model.schema import Column
 from dbsync.model.selection import Selection
 from dbsync.model.types import LogicalType, TypeName, standard_storage
@@ -140,17 +141,17 @@ def test_postgresql_types_are_read_as_documented(new_pg_url: Callable[[], str]):
     rows = table("6.1")
     made = {"an enum": "mood", "a composite type": "pair"}
     natives = [made.get(row["PostgreSQL type"], code(row["PostgreSQL type"])) for row in rows]
-    columns = ", ".join(f"c{number} {native}" for number, native in enumerate(natives))
+    definitions = ", ".join(f"c{number} {native}" for number, native in enumerate(natives))
     url = new_pg_url()
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (a int, b text)")
-        cursor.execute(f"CREATE TABLE t ({columns})")
+        cursor.execute(f"CREATE TABLE t ({definitions})")
         connection.commit()
-        cursor.execute(
-            "SELECT typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
-            " WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum"
-        )
-        binary = [name in DIRECT for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT 't'::regclass::oid::int8")
+        ((oid,),) = cursor.fetchall()
+        columns = read_columns(Catalog(connection, SourceError), [oid])[oid]
+    selected = [c.selected.expression for c in columns]
+    binary = [name == f'"{c.column.name}"' for c, name in zip(columns, selected, strict=True)]
     assert binary == [row["Decoded"] == "binary" for row in rows]
     with closing(open_source(url)) as source, source.snapshot(Selection()) as snapshot:
         found = snapshot.database.tables[0].columns

@@ -14,6 +14,7 @@ from dbsync.connectors.postgres.columns import ReadColumn, read_columns
 from dbsync.connectors.postgres.constraints import Constraints, read_constraints
 from dbsync.connectors.postgres.query import Catalog
 from dbsync.connectors.postgres.relations import Relation
+from dbsync.connectors.postgres.types import Selected
 from dbsync.errors import SourceError
 from dbsync.model.schema import Loss, Name, Table
 from dbsync.model.selection import Selection
@@ -24,8 +25,10 @@ class Schema:
     """The chosen tables, and what reading and native DDL need to know about them."""
 
     tables: list[Table] = field(default_factory=list[Table])
-    expressions: dict[Name, dict[str, str]] = field(default_factory=dict[Name, dict[str, str]])
-    """SELECT expression by table and column."""
+    selected: dict[Name, dict[str, Selected]] = field(
+        default_factory=dict[Name, dict[str, Selected]]
+    )
+    """What is selected by table and column."""
     forbidden: dict[Name, list[str]] = field(default_factory=dict[Name, list[str]])
     """Chosen columns that this role may not read."""
     covered: dict[int, str] = field(default_factory=dict[int, str])
@@ -45,7 +48,7 @@ def read_schema(
     for relation in relations:
         own = columns.get(relation.oid, [])
         chosen = _choose(relation.name, own, selection.columns_of(relation.name))
-        schema.expressions[relation.name] = {c.column.name: c.expression for c in chosen}
+        schema.selected[relation.name] = {c.column.name: c.selected for c in chosen}
         if not relation.may_select:
             hidden = [c.column.name for c in chosen if not c.may_select]
             if hidden or not chosen:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dbsync.connectors.postgres.defaults import classify
 from dbsync.connectors.postgres.query import Catalog, Row
-from dbsync.connectors.postgres.types import TypeFacts, logical_type, select_expression
+from dbsync.connectors.postgres.types import Selected, TypeFacts, logical_type, select_column
 from dbsync.model.schema import Column, Generated, Identity, Name, exceptions_names
 from dbsync.model.types import standard_storage
 
@@ -24,8 +24,7 @@ class ReadColumn:
     column: Column
     number: int
     """``attnum``."""
-    expression: str
-    """What to put into SELECT."""
+    selected: Selected
     may_select: bool
 
 
@@ -152,5 +151,5 @@ def _column(row: Row, types: dict[int, TypeFacts], exceptions: str) -> ReadColum
         collation=row["collation"],
         comment=row["comment"],
     )
-    select = select_expression(row["name"], row["type"], types)
+    select = select_column(row["name"], row["type"], row["typmod"], types)
     return ReadColumn(column, row["number"], select, row["may_select"])

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dbsync.connectors.base import Capabilities, CheckItem, Consistency, Partition, Snapshot
 from dbsync.connectors.postgres import partitions
 from dbsync.connectors.postgres.assemble import Schema, read_schema
 from dbsync.connectors.postgres.checks import check_source
-from dbsync.connectors.postgres.connection import open_session, parse_url, quote_name
-from dbsync.connectors.postgres.decode import BatchDecoder, rows_without_columns
+from dbsync.connectors.postgres.connection import (
+    open_session,
+    parse_url,
+    quote_literal,
+    quote_name,
+)
+from dbsync.connectors.postgres.decode import BatchDecoder
 from dbsync.connectors.postgres.holder import Holder, hold
 from dbsync.connectors.postgres.inventory import general_losses, server_details
 from dbsync.connectors.postgres.native import read_native
@@ -42,7 +47,6 @@ CAPABILITIES = Capabilities(
     upsert=True,
     schemas=True,
 )
-_ROWS_WITHOUT_COLUMNS = 65_536
 _TRIES = 10
 
 
@@ -226,7 +230,7 @@ class PostgresSnapshot:
         self.database = database
         self._holder = holder
         self._workers = workers
-        self._expressions = schema.expressions
+        self._selected = schema.selected
         self._relations = {relation.name: relation for relation in holder.chosen}
         self._validate_text = database.encoding == "SQL_ASCII"
         self._files = {name: self._file(name, holder.catalog) for name in holder.unlocked}
@@ -238,17 +242,17 @@ class PostgresSnapshot:
     def read(self, table: Table, partition: Partition) -> Iterator[pa.RecordBatch]:
         """Yield the rows of one partition; see `Snapshot.read`."""
         doing = f"reading table {table.name}"
-        decoder = BatchDecoder(table, validate_text=self._validate_text)
+        selected = self._selected[table.name]
+        decoder = BatchDecoder(table, selected, validate_text=self._validate_text)
         with self._workers.lease() as worker:
             if table.where is not None:
                 # The condition was written for the user's own search_path.
                 worker.execute("RESET search_path", doing)
             for query in self._queries(table, partition):
-                batches = worker.batches(query, doing, started=self._holder.ensure_alive)
-                if table.columns:
-                    yield from map(decoder.decode, batches)
-                else:
-                    yield from _counted(batches)
+                alive = self._holder.ensure_alive
+                with closing(worker.copy(query, len(table.columns), doing, started=alive)) as rows:
+                    for tuples in rows:
+                        yield decoder.decode(tuples)
             if table.where is not None:
                 worker.execute("SET search_path = pg_catalog", doing)
         unlocked = table.name in self._files
@@ -267,9 +271,8 @@ class PostgresSnapshot:
         return narrowed(table, quote_name(column), ranges)
 
     def _queries(self, table: Table, partition: Partition) -> Iterator[str]:
-        expressions = self._expressions[table.name]
-        columns = ", ".join(expressions[column.name] for column in table.columns)
-        chosen = columns or "pg_catalog.count(*)"
+        selected = self._selected[table.name]
+        chosen = ", ".join(selected[column.name].expression for column in table.columns)
         # On a line of its own, so that a comment at its end does not swallow the parenthesis.
         condition = f" AND (\n{table.where}\n)" if table.where is not None else ""
         for clause in partitions.from_clauses(self._relations[table.name], partition):
@@ -290,21 +293,15 @@ def _validate(worker: Worker, table: Table, relation: Relation) -> None:
     worker.execute("RESET search_path", doing)
     whole = Partition(table=table.name, number=0)
     for clause in partitions.from_clauses(relation, whole):
+        query = f"SELECT NULL::pg_catalog.tsvector FROM {clause} AND (\n{table.where}\n) LIMIT 0"
+        # Of the functions that take a query and run no more than one, this one is everywhere: a
+        # condition that closes the parenthesis and goes on with a statement of its own is refused.
         worker.execute(
-            f"SELECT 1 FROM {clause} AND (\n{table.where}\n) LIMIT 0",
+            f"SELECT FROM pg_catalog.ts_stat({quote_literal(query)})",
             doing,
             hint="each table must have what the condition names; see --where 'table: CONDITION'",
         )
     worker.execute("SET search_path = pg_catalog", doing)
-
-
-def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        left: int = batch.column(0)[0].as_py()
-        while left > 0:
-            count = min(left, _ROWS_WITHOUT_COLUMNS)
-            yield rows_without_columns(count)
-            left -= count
 
 
 def _list(names: Sequence[Name], limit: int = 10) -> str:

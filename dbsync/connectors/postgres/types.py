@@ -1,42 +1,53 @@
 """What PostgreSQL's types mean, and in which form their values leave the server.
 
-What lives here: `TypeFacts`, as read from ``pg_type``; the logical type of a column; the SELECT
-expression whose result ADBC decodes exactly. Must not know: how columns are listed, nor how
-batches are decoded (`decode`).
+What lives here: `TypeFacts`, as read from ``pg_type``; the logical type of a column; what is
+selected for it, and in which form it comes. Must not know: how columns are listed, nor how rows
+are decoded (`decode`).
 
-Only the types of `DIRECT` are decoded from PostgreSQL's binary form; each is proven against the
-server's own text by a test. Everything else, also every type of an extension, leaves the server
-as the text of its output function, which its input function reads back to the same value.
+Only the types of `DIRECT` and numeric(p,s) with few digits are decoded from PostgreSQL's binary
+form; each is proven against the server's own text by a test. Everything else, also every type of
+an extension, leaves the server as the text of its output function, which its input function reads
+back to the same value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
 
 from dbsync.connectors.postgres.connection import quote_name
-from dbsync.model.types import LogicalType, decimal, integer
+from dbsync.connectors.postgres.numeric import MOST_DIGITS
+from dbsync.model.types import LogicalType, decimal, integer, parse_storage, standard_storage
 
-DIRECT = frozenset(
-    [
-        "bool",
-        "int2",
-        "int4",
-        "int8",
-        "float4",
-        "float8",
-        "text",
-        "varchar",
-        "bpchar",
-        "bytea",
-        "uuid",
-        "date",
-        "time",
-        "timestamp",
-        "timestamptz",
-    ]
-)
-"""Names in pg_catalog of the types that ADBC reads exactly, infinite dates and 24:00 aside."""
+Form = Literal[
+    "bool", "int2", "int4", "int8", "float4", "float8", "date", "time", "timestamp", "uuid",
+    "numeric", "bytes", "text", "jsonb",
+]  # fmt: skip
+"""How the bytes of a value are to be understood."""
+
+DIRECT: dict[str, Form] = {
+    "bool": "bool",
+    "int2": "int2",
+    "int4": "int4",
+    "int8": "int8",
+    "float4": "float4",
+    "float8": "float8",
+    "text": "text",
+    "varchar": "text",
+    "bpchar": "text",
+    "json": "text",
+    "jsonb": "jsonb",
+    "bytea": "bytes",
+    "uuid": "uuid",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamp",
+}
+"""Types of pg_catalog that are read from their binary form, whatever their modifier."""
 
 _PLAIN: dict[str, LogicalType] = {
     "bool": LogicalType(name="boolean"),
@@ -114,22 +125,34 @@ def logical_type(oid: int, typmod: int, types: Mapping[int, TypeFacts]) -> Logic
     return _PLAIN.get(facts.name, LogicalType(name="native"))
 
 
-def is_direct(oid: int, types: Mapping[int, TypeFacts]) -> bool:
-    """Say whether ADBC decodes values of this type itself, exactly."""
-    facts, _ = resolve(oid, -1, types)
-    return facts.schema == "pg_catalog" and facts.kind == "b" and facts.name in DIRECT
+@dataclass(frozen=True)
+class Selected:
+    """What SELECT asks for to get a column's values, and the form in which they come."""
+
+    expression: str
+    form: Form
 
 
-def select_expression(column: str, oid: int, types: Mapping[int, TypeFacts]) -> str:
-    """Give the SELECT expression for a column, which is named in the result like the column."""
+def select_column(column: str, oid: int, typmod: int, types: Mapping[int, TypeFacts]) -> Selected:
+    """Say how to select a column of this type, which is named in the result like the column."""
     name = quote_name(column)
-    if is_direct(oid, types):
-        return name
-    facts, _ = resolve(oid, -1, types)
+    facts, typmod = resolve(oid, typmod, types)
+    if facts.schema == "pg_catalog" and facts.kind == "b":
+        if facts.name in DIRECT:
+            return Selected(name, DIRECT[facts.name])
+        if facts.name == "numeric" and _is_short(_numeric(typmod)):
+            return Selected(name, "numeric")
     if facts.casts_to_text:
         # The functions are strict, so NULL stays NULL.
-        return f"pg_catalog.textin({quote_name(*facts.output)}({name})) AS {name}"
-    return f"{name}::pg_catalog.text AS {name}"
+        name = f"pg_catalog.textin({quote_name(*facts.output)}({name})) AS {name}"
+        return Selected(name, "text")
+    return Selected(f"{name}::pg_catalog.text AS {name}", "text")
+
+
+def _is_short(number: LogicalType) -> bool:
+    if not pa.types.is_decimal(parse_storage(standard_storage(number))):
+        return False
+    return (number.precision or 0) <= MOST_DIGITS
 
 
 def _numeric(typmod: int) -> LogicalType:

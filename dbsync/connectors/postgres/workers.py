@@ -1,31 +1,30 @@
 """Connections that read rows under one exported snapshot.
 
-What lives here: `Workers`, a pool of ADBC connections, each inside a transaction that has taken
-over the holder's snapshot. Must not know: which rows are read.
+What lives here: `Workers`, a pool of connections, each inside a transaction that has taken over the
+holder's snapshot. Must not know: which rows are read, or what they look like.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
-from dbsync.connectors.postgres.connection import Address, open_bulk, quote_literal
+from dbsync.connectors.postgres.channel import open_channel
+from dbsync.connectors.postgres.connection import Address, open_session, quote_literal
+from dbsync.connectors.postgres.copying import copied
 from dbsync.connectors.postgres.failures import translate
-from dbsync.errors import SourceError
+from dbsync.connectors.postgres.fields import Malformed, Tuples
+from dbsync.connectors.postgres.messages import ServerError
+from dbsync.errors import DbsyncError, SourceError
 
-if TYPE_CHECKING:
-    import adbc_driver_postgresql.dbapi as adbc
-    import pyarrow as pa
-
-BATCH_BYTES = 2 << 20
-"""Measured: 4 MiB are a tenth slower, for their page faults, and 1 MiB are no faster."""
-
-
-_LOCK_TIMEOUT_MS = 10_000
-"""Whoever makes a worker wait waits for the holder in turn, which waits for the worker: the server
-sees no deadlock in that, so the wait has to end by itself."""
+_SETTINGS = {
+    # Whoever makes a worker wait waits for the holder in turn, which waits for the worker: the
+    # server sees no deadlock in that, so the wait has to end by itself.
+    "lock_timeout": "10s",
+    # A condition that calls a function could send a notice with each row.
+    "client_min_messages": "error",
+}
 
 
 class Worker:
@@ -40,10 +39,10 @@ class Worker:
         self, address: Address, token: str, *, raw_text: bool = False, tables: Sequence[str] = ()
     ) -> None:
         self._address = address
-        settings = {"lock_timeout": str(_LOCK_TIMEOUT_MS)}
-        self._connection: adbc.Connection = open_bulk(address, SourceError, settings=settings)
-        self._running: Any = None
+        self._connection = open_session(address, SourceError, settings=_SETTINGS)
+        self._running = False
         try:
+            self._channel = open_channel(self._connection)
             if raw_text:
                 self.execute("SET client_encoding = 'SQL_ASCII'", "starting a worker")
             self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "starting a worker")
@@ -62,60 +61,56 @@ class Worker:
             raise
 
     def execute(self, sql: str, doing: str, *, hint: str | None = None) -> None:
-        """Run one statement and ignore what it returns."""
-        for _ in self.batches(sql, doing, hint=hint):
-            pass
+        """Run one statement, in which ``%`` means itself, and ignore what it returns."""
+        import psycopg2
 
-    def batches(
+        try:
+            with self._connection.cursor() as cursor:
+                # As bytes, because the driver would encode text as the client encoding says.
+                cursor.execute(sql.encode())
+        except psycopg2.Error as failure:
+            raise self._failure(failure, doing, hint) from failure
+
+    def copy(
         self,
-        sql: str,
+        query: str,
+        columns: int,
         doing: str,
         *,
-        hint: str | None = None,
         started: Callable[[], None] | None = None,
-    ) -> Iterator[pa.RecordBatch]:
-        """Run one query and yield its rows as ADBC decodes them.
+    ) -> Generator[Tuples]:
+        """Yield the rows of one query with so many columns, as COPY sends them.
 
-        `started` is called once the query runs, so when its tables are locked. Raises
-        `SourceError`.
+        See `copying.copied`. Raises `SourceError`.
         """
-        import adbc_driver_manager
-        from adbc_driver_manager import _reader
+        import psycopg2
 
-        cursor = self._connection.cursor()
-        self._running = cursor
+        self._running = True
         try:
-            hints = {"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
-            cursor.adbc_statement.set_options(**hints)
-            cursor.execute(sql)
-            if started is not None:
-                started()
-            # Unlike the cursor's own reader, this one raises errors with their SQLSTATE.
-            handle = cursor.fetch_arrow()
-            reader = _reader.AdbcRecordBatchReader._import_from_c(handle.address)  # pyright: ignore[reportPrivateUsage]
-            with reader:
-                yield from reader
-        except adbc_driver_manager.Error as failure:
-            secrets = self._address.secrets
-            raise translate(failure, SourceError, doing, secrets=secrets, hint=hint) from failure
+            yield from copied(
+                self._connection, query, columns, channel=self._channel, started=started
+            )
+        except (psycopg2.Error, ServerError, Malformed) as failure:
+            raise self._failure(failure, doing, None) from failure
         finally:
-            self._running = None
-            cursor.close()
+            self._running = False
 
     def cancel(self) -> None:
         """Ask the server, from another thread, to give up what is running."""
-        import adbc_driver_manager
+        import psycopg2
 
-        running = self._running
-        if running is not None:
+        if self._running:
             try:
-                running.adbc_cancel()
-            except adbc_driver_manager.Error:
+                self._connection.cancel()
+            except psycopg2.Error:
                 return  # It has just ended, or the connection is gone: either way it stops.
 
     def close(self) -> None:
         """End the transaction and the connection, in the middle of a result too."""
         self._connection.close()
+
+    def _failure(self, failure: Exception, doing: str, hint: str | None) -> DbsyncError:
+        return translate(failure, SourceError, doing, secrets=self._address.secrets, hint=hint)
 
 
 class Workers:

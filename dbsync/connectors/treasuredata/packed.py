@@ -13,13 +13,13 @@ Format: https://github.com/msgpack/msgpack/blob/master/spec.md
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from dbsync.connectors.gathering import linked
 from dbsync.connectors.treasuredata import nesting
 from dbsync.connectors.treasuredata.first_bytes import (
     BY_LENGTH,
@@ -126,8 +126,8 @@ def _by_guess(raw: Bytes, filled: int, families: Sequence[Family]) -> tuple[Foun
     if not len(starts) or starts[0]:
         return None, False
     if not np.array_equal(ends[:-1], starts[1:]):
-        linked = _chain(starts, ends)
-        chosen = linked if isinstance(chosen, slice) else chosen.take(linked)
+        following = linked(starts, ends)
+        chosen = following if isinstance(chosen, slice) else chosen.take(following)
     kinds, positions = _only(chosen, kinds), _only(chosen, positions)
     return Found(kinds, positions, int(positions[-1][-1])), False
 
@@ -197,27 +197,6 @@ def _only(chosen: Positions | slice, columns: list[Numbers]) -> list[Numbers]:
         return [cast("Numbers", column[chosen]) for column in columns]
     # Half again as fast as an index in brackets.
     return [cast("Numbers", column.take(chosen)) for column in columns]
-
-
-def _chain(starts: Positions, ends: Positions) -> Positions:
-    """Choose, from the first candidate on, those that begin where the one before ends."""
-    breaks = np.flatnonzero(ends[:-1] != starts[1:])
-    following = np.searchsorted(starts, ends.take(breaks)).tolist()
-    where = breaks.tolist()
-    keep = np.zeros(len(starts), np.bool_)
-    at = next_break = 0
-    while at < len(starts):
-        # Up to the next break, each one begins where the one before ends.
-        next_break = bisect_left(where, at, next_break)
-        if next_break == len(where):
-            keep[at:] = True
-            break
-        last = where[next_break]
-        keep[at : last + 1] = True
-        at = following[next_break]
-        if at < len(starts) and starts[at] != ends[last]:
-            break
-    return np.flatnonzero(keep)
 
 
 def _one_by_one(raw: Bytes, filled: int, families: Sequence[Family]) -> Found | None:
