@@ -1,7 +1,7 @@
 """A connection's bytes, read past libpq, which has opened the connection and leaves it idle.
 
-What lives here: `open_channel`, for connections without encryption and with OpenSSL's. Must not
-know: the protocol.
+What lives here: `open_channel`, for connections without encryption and with OpenSSL's, and
+`cancel`. Must not know: the protocol.
 
 libpq gives rows one at a time, each with a call, an allocation and a copy of its own; from here
 they come as many at a time as there are. For TLS, libpq hands out OpenSSL's own object, and
@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 _WANT_READ, _WANT_WRITE, _CLOSED = 2, 3, 6
-_NEEDED = ("PQsslStruct", "SSL_read", "SSL_write", "SSL_get_error", "ERR_clear_error")
+_WORDS = 256  # how long PQcancel's words about a failure may be
 
 
 class Channel(Protocol):
@@ -57,6 +58,25 @@ def open_channel(connection: Connection) -> Channel | None:
         handle = openssl and openssl.PQsslStruct(connection.pgconn_ptr, b"OpenSSL")
         return TlsChannel(connection.fileno(), openssl, handle) if handle else None
     return None if _uses_gssapi(connection) else PlainChannel(connection.fileno())
+
+
+def cancel(connection: Connection) -> None:
+    """Ask the server, from any thread, to give up what runs on a connection, which stays open.
+
+    Nothing happens where the server cannot be asked.
+    """
+    import psycopg2
+
+    libpq = _libpq()
+    if libpq is None:
+        with suppress(psycopg2.Error):
+            connection.cancel()
+        return
+    # The driver's own method lets no other thread run until the server has answered.
+    request = libpq.PQgetCancel(connection.pgconn_ptr)
+    if request:
+        libpq.PQcancel(request, ctypes.create_string_buffer(_WORDS), _WORDS)
+        libpq.PQfreeCancel(request)
 
 
 class PlainChannel:
@@ -127,22 +147,35 @@ def _wait(descriptor: int, event: int) -> None:
 
 
 @cache
-def _openssl() -> Any:
-    """Give the functions of the libpq that the driver uses, and of its OpenSSL; None without."""
+def _libpq() -> Any:
+    """Give the functions of the libpq that the driver uses; None where they cannot be found."""
     try:
         # Names are looked up in the driver, then in the libraries that it was linked with.
         library: Any = ctypes.CDLL(import_module("psycopg2._psycopg").__file__)
-        for name in _NEEDED:
-            getattr(library, name)
+        library.PQgetCancel.argtypes = (ctypes.c_void_p,)
+        library.PQgetCancel.restype = ctypes.c_void_p
+        library.PQcancel.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
+        library.PQfreeCancel.argtypes = (ctypes.c_void_p,)
+        library.PQfreeCancel.restype = None
+        library.PQsslStruct.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
+        library.PQsslStruct.restype = ctypes.c_void_p
     except (OSError, AttributeError):
         return None
-    library.PQsslStruct.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
-    library.PQsslStruct.restype = ctypes.c_void_p
-    library.SSL_read.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-    library.SSL_write.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
-    library.SSL_get_error.argtypes = (ctypes.c_void_p, ctypes.c_int)
-    library.ERR_clear_error.argtypes = ()
-    library.ERR_clear_error.restype = None
+    return library
+
+
+@cache
+def _openssl() -> Any:
+    """Give the functions of libpq's OpenSSL, and its own; None where it uses another library."""
+    library = _libpq()
+    try:
+        library.SSL_read.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+        library.SSL_write.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
+        library.SSL_get_error.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        library.ERR_clear_error.argtypes = ()
+        library.ERR_clear_error.restype = None
+    except AttributeError:
+        return None
     return library
 
 

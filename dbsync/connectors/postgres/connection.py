@@ -1,7 +1,7 @@
 """Opening connections to PostgreSQL: the URL, the driver's parameters, the pinned session.
 
 What lives here: `Address`, and the two kinds of connection, psycopg2 for catalogs and statements
-and ADBC for rows. Must not know: what is read or written over them.
+and ADBC for writing rows. Must not know: what is read or written over them.
 
 Every session is pinned to the same settings, so that a value's text never depends on how the
 server, the database or the role is configured. `search_path` is ``pg_catalog``: names that dbsync

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dbsync.connectors.postgres.channel import cancel
 from dbsync.connectors.postgres.fields import PADDING, Tuples
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LibpqStream:
     def _stop(self, thread: threading.Thread) -> None:
         self._abandoned = True
         if thread.is_alive():
-            self._connection.cancel()
+            cancel(self._connection)
         while thread.is_alive():
             # Whoever waits for room must find it.
             try:

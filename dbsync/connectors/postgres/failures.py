@@ -1,8 +1,8 @@
 """Turning what the drivers raise into dbsync's errors, by SQLSTATE.
 
-What lives here: one translation for psycopg2 and ADBC, for source and target alike. Must not
-know: which statement ran; the caller says what it was doing. The codes are those of the
-PostgreSQL manual, appendix A.
+What lives here: one translation for psycopg2, ADBC and what is read past both, for source and
+target alike. Must not know: which statement ran; the caller says what it was doing. The codes are
+those of the PostgreSQL manual, appendix A.
 """
 
 from __future__ import annotations

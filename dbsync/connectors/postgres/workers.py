@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from dbsync.connectors.postgres.channel import open_channel
+from dbsync.connectors.postgres.channel import cancel, open_channel
 from dbsync.connectors.postgres.connection import Address, open_session, quote_literal
 from dbsync.connectors.postgres.copying import copied
 from dbsync.connectors.postgres.failures import translate
@@ -41,6 +41,7 @@ class Worker:
         self._address = address
         self._connection = open_session(address, SourceError, settings=_SETTINGS)
         self._running = False
+        self._ending = threading.Lock()
         try:
             self._channel = open_channel(self._connection)
             if raw_text:
@@ -97,17 +98,14 @@ class Worker:
 
     def cancel(self) -> None:
         """Ask the server, from another thread, to give up what is running."""
-        import psycopg2
-
-        if self._running:
-            try:
-                self._connection.cancel()
-            except psycopg2.Error:
-                return  # It has just ended, or the connection is gone: either way it stops.
+        with self._ending:
+            if self._running and not self._connection.closed:
+                cancel(self._connection)
 
     def close(self) -> None:
         """End the transaction and the connection, in the middle of a result too."""
-        self._connection.close()
+        with self._ending:
+            self._connection.close()
 
     def _failure(self, failure: Exception, doing: str, hint: str | None) -> DbsyncError:
         return translate(failure, SourceError, doing, secrets=self._address.secrets, hint=hint)
