@@ -49,7 +49,8 @@ class Channel(Protocol):
 def open_channel(connection: Connection) -> Channel | None:
     """Find out how an idle connection's bytes can be read, None where only libpq can do it.
 
-    The channel needs no closing and dies with the connection.
+    The connection commits by itself. The channel needs no closing and dies with the connection.
+    Raises the driver's errors.
     """
     if not hasattr(os, "readv"):
         return None
@@ -180,13 +181,18 @@ def _openssl() -> Any:
 
 
 def _uses_gssapi(connection: Connection) -> bool:
-    """Ask the server, because the driver does not ask libpq."""
+    """Ask the server, because the driver does not ask libpq; one that cannot tell might."""
+    from psycopg2.errors import UndefinedTable
+
     if connection.server_version < 120_000:
         return False
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT encrypted FROM pg_catalog.pg_stat_gssapi "
-            "WHERE pid = pg_catalog.pg_backend_pid()"
-        )
+        try:
+            cursor.execute(
+                "SELECT encrypted FROM pg_catalog.pg_stat_gssapi "
+                "WHERE pid = pg_catalog.pg_backend_pid()"
+            )
+        except UndefinedTable:
+            return True
         found = cursor.fetchone()
     return found is not None and bool(found[0])

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from dbsync.connectors.postgres.channel import cancel, open_channel
+from dbsync.connectors.postgres.channel import Channel, cancel, open_channel
 from dbsync.connectors.postgres.connection import Address, open_session, quote_literal
 from dbsync.connectors.postgres.copying import copied
 from dbsync.connectors.postgres.failures import translate
@@ -43,7 +43,7 @@ class Worker:
         self._running = False
         self._ending = threading.Lock()
         try:
-            self._channel = open_channel(self._connection)
+            self._channel = self._open_channel()
             if raw_text:
                 self.execute("SET client_encoding = 'SQL_ASCII'", "starting a worker")
             self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "starting a worker")
@@ -60,6 +60,14 @@ class Worker:
         except BaseException:
             self._connection.close()
             raise
+
+    def _open_channel(self) -> Channel | None:
+        import psycopg2
+
+        try:
+            return open_channel(self._connection)
+        except psycopg2.Error as failure:
+            raise self._failure(failure, "starting a worker", None) from failure
 
     def execute(self, sql: str, doing: str, *, hint: str | None = None) -> None:
         """Run one statement, in which ``%`` means itself, and ignore what it returns."""
