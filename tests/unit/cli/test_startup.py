@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+
+from dbsync.cli.main import main
 
 _HEAVY = ("pyarrow", "sqlalchemy", "psycopg2", "adbc_driver_manager", "numpy", "rich", "dotenv")
 
@@ -34,3 +37,16 @@ def test_module_and_script_are_the_same() -> None:
         [sys.executable, "-m", "dbsync", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("dbsync ")
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "2000"), ("5", "5")])
+def test_memory_is_kept_for_the_next_chunk(
+    given: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow's allocator is told so before it is loaded, unless the user has told it something."""
+    monkeypatch.setenv("MIMALLOC_PURGE_DELAY", given or "")
+    if given is None:
+        monkeypatch.delenv("MIMALLOC_PURGE_DELAY")
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["MIMALLOC_PURGE_DELAY"] == wanted
