@@ -122,13 +122,13 @@ def _decoder(column: Column, form: Form, validate_text: bool) -> Callable[[Field
         case "bytes":
             return lambda field: (field.contents(), None)
         case "jsonb":
-            return _decode_jsonb
+            check = _keep_broken if validate_text else _trust
+            return lambda field: check(_jsonb(field))
         case "text" if pa.types.is_decimal(storage):
             return lambda field: _decode_decimal_text(_text(field), storage)
-        case "text" if validate_text or column.native_type == '"char"':
-            return _decode_unchecked_text
         case "text":
-            return lambda field: (_text(field), None)
+            check = _keep_broken if validate_text or column.native_type == '"char"' else _trust
+            return lambda field: check(_text(field))
 
 
 def _array(kind: pa.DataType, values: np.ndarray[Any, Any], nulls: Flags | None) -> pa.Array:
@@ -208,21 +208,25 @@ def _not_a_number(rows: Sequence[int] | pa.Array, count: int) -> pa.Array:
     return make_exceptions(count, rows, "literal", [b"NaN"] * len(rows))
 
 
-def _decode_jsonb(field: Field) -> Decoded:
+def _jsonb(field: Field) -> pa.StringArray:
     versions = field.fixed("u1")
     known = versions == _JSONB_VERSION
     if not (known if field.nulls is None else known | field.nulls).all():
         raise Malformed("a jsonb value has another version")
-    return field.contents(skipped=1).view(pa.string()), None
+    return field.contents(skipped=1).view(pa.string())
 
 
 def _text(field: Field) -> pa.StringArray:
-    """Take the bytes for text without looking: the server has seen to it that they are UTF-8."""
     return field.contents().view(pa.string())
 
 
-def _decode_unchecked_text(field: Field) -> Decoded:
-    array = _text(field)
+def _trust(array: pa.StringArray) -> Decoded:
+    """Do not look: the server has seen to it that texts are UTF-8."""
+    return array, None
+
+
+def _keep_broken(array: pa.StringArray) -> Decoded:
+    """Make exceptions of texts that are not UTF-8."""
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:

@@ -341,19 +341,23 @@ def test_a_cast_to_text_that_lies_is_not_used(
 
 
 def test_bytes_that_are_not_utf8_are_kept_as_exceptions(pg18: PostgresServer) -> None:
-    """In an SQL_ASCII database, text that is no UTF-8 travels as its raw bytes."""
+    """In an SQL_ASCII database, text and JSON that is no UTF-8 travels as its raw bytes."""
     name = pg18.create_database(options="ENCODING 'SQL_ASCII' TEMPLATE template0")
     try:
-        pg18.execute("CREATE TABLE t (id int, c text)", name)
+        pg18.execute("CREATE TABLE t (id int, a text, b json, c jsonb)", name)
+        broken = "convert_from('\\x22e9ff22', 'SQL_ASCII')"
         pg18.execute(
-            "INSERT INTO t VALUES (1, 'plain'), (2, convert_from('\\xe9ff', 'SQL_ASCII'))", name
+            f"INSERT INTO t VALUES (1, 'plain', '[]', '{{}}'),"
+            f" (2, {broken}, {broken}::json, {broken}::jsonb), (3, NULL, NULL, NULL)",
+            name,
         )
         with snapshot(pg18.url(name)) as snap:
             table = snap.database.table(public("t"))
             (batch,) = batches(snap, table)
         assert snap.database.encoding == "SQL_ASCII"
-        assert batch.column("c").to_pylist() == ["plain", None]
-        special = batch.column(table.column("c").exceptions).to_pylist()
-        assert special == [None, {"kind": "text", "value": b"\xe9\xff"}]
+        for column, plain in (("a", "plain"), ("b", "[]"), ("c", "{}")):
+            assert batch.column(column).to_pylist() == [plain, None, None]
+            special = batch.column(table.column(column).exceptions).to_pylist()
+            assert special == [None, {"kind": "text", "value": b'"\xe9\xff"'}, None]
     finally:
         pg18.drop_database(name)
