@@ -78,8 +78,7 @@ class LibpqStream:
     def _run(self) -> None:
         try:
             with self._connection.cursor() as cursor:
-                # As bytes, because the driver would encode text as the client encoding says.
-                cursor.copy_expert(self._statement.encode(), self)
+                cursor.copy_expert(self._statement, self)
                 self.sent = cursor.rowcount
             self._put_together()
             self._hand_over()

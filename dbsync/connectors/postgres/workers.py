@@ -75,8 +75,7 @@ class Worker:
 
         try:
             with self._connection.cursor() as cursor:
-                # As bytes, because the driver would encode text as the client encoding says.
-                cursor.execute(sql.encode())
+                cursor.execute(sql)
         except psycopg2.Error as failure:
             raise self._failure(failure, doing, hint) from failure
 

@@ -108,8 +108,8 @@ def test_rows_arrive_however_they_are_cut(
     """Any values, in pieces of any size, with other messages between, come as they were sent."""
     scale = 1 + sum(len(v or b"") for row in rows for v in row) // 20_000
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(messages, "BATCH_BYTES", 1000)
-        patch.setattr(messages, "_SPARE_BYTES", 100)
+        patch.setattr(messages, "BATCH_BYTES", 64)
+        patch.setattr(messages, "_SPARE_BYTES", 32)
         said = answer(rows, between=between, alone=alone)
         assert read(said, 2, [size * scale for size in sizes]) == rows
 

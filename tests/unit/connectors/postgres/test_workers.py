@@ -141,7 +141,8 @@ def test_a_condition_is_one_condition(url: str) -> None:
     """One that closes its parenthesis and goes on with another statement is refused, not run."""
     run(url, "CREATE TABLE t (i int)", "INSERT INTO t VALUES (1)", "CREATE TABLE u (i int)")
     for condition in (
-        "true) LIMIT 0; DROP TABLE public.u; SELECT NULL::tsvector FROM public.t WHERE (true",
+        "true) LIMIT 0; COMMIT; DROP TABLE public.u; SELECT NULL::tsvector FROM t WHERE (true",
+        "true); COMMIT; DROP TABLE public.u; SELECT NULL::tsvector WHERE (true",
         "true)) TO STDOUT (FORMAT binary); COMMIT; DROP TABLE public.u; COPY (SELECT 1 WHERE (true",
     ):
         with pytest.raises(SourceError), snapshot(url, tables=("t",), where={"*": condition}):
