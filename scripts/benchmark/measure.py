@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -114,3 +115,27 @@ def _run(command: Command, environment: Mapping[str, str]) -> int:
             text = errors.read().decode(errors="replace")
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {text[-2000:]}")
     return usage.ru_maxrss * 1024
+
+
+def processors() -> float:
+    """Say how many processors' work all of them do at once, as measured just now.
+
+    On a shared machine that may be half of what there are, or less: then tools that use one of
+    them look faster beside those that use all than they are.
+    """
+    count = os.cpu_count() or 1
+    alone = min(_work_for(1) for _ in range(3))
+    return count * alone / min(_work_for(count) for _ in range(3))
+
+
+def _work_for(processes: int) -> float:
+    """Let so many processes do the same work at once, and return the seconds of the slowest."""
+    program = (
+        "import time; start = time.perf_counter(); sum(n * n for n in range(4_000_000)); "
+        "print(time.perf_counter() - start)"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    return max(float(one.communicate()[0]) for one in running)
