@@ -55,7 +55,7 @@ class FileWriter:
             raise storage_error(error, "write", self._name) from error
         self._written += count
         if self._written - self._begun >= _WRITEBACK_BYTES:
-            begin_writeback(self._raw.fileno(), self._begun, self._written - self._begun)
+            _begin_writeback(self._raw.fileno(), self._begun, self._written - self._begun)
             self._begun = self._written
         return count
 
@@ -104,18 +104,6 @@ def publish_file(path: Path, *, overwrite: bool) -> Generator[FileWriter]:
     _remove_leftovers(path)
 
 
-def begin_writeback(file: int, start: int, count: int) -> None:
-    """Ask the system to begin to write a range to the disk, so that `fsync` finds little left.
-
-    Otherwise Linux waits half a minute or for a tenth of the memory, and a slow disk writes the
-    whole file when the work is done. Where it cannot be asked, nothing happens.
-    """
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):  # a pipe or a device
-            # Linux begins to write what is said to be of no more use (mm/fadvise.c).
-            os.posix_fadvise(file, start, count, os.POSIX_FADV_DONTNEED)
-
-
 def fsync(target: int | Path) -> None:
     """Force a file (by descriptor) or a folder to the disk; raises OSError.
 
@@ -135,6 +123,18 @@ def fsync(target: int | Path) -> None:
 def is_temporary(name: str) -> bool:
     """Say whether `name` is that of a file that is still being written."""
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
+def _begin_writeback(file: int, start: int, count: int) -> None:
+    """Ask the system to begin to write a range to the disk, so that `fsync` finds little left.
+
+    Otherwise Linux waits half a minute or for a tenth of the memory, and a slow disk writes the
+    whole file when the work is done. Where it cannot be asked, nothing happens.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # a pipe or a device
+            # Linux begins to write what is said to be of no more use (mm/fadvise.c).
+            os.posix_fadvise(file, start, count, os.POSIX_FADV_DONTNEED)
 
 
 def _create(path: Path) -> tuple[int, Path]:

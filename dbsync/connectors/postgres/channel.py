@@ -66,10 +66,10 @@ def cancel(connection: Connection) -> None:
 
     Nothing happens where the server cannot be asked.
     """
-    import psycopg2
-
     libpq = _libpq()
     if libpq is None:
+        import psycopg2
+
         with suppress(psycopg2.Error):
             connection.cancel()
         return

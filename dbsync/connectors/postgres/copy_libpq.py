@@ -1,7 +1,7 @@
-"""COPY's messages as libpq hands them out, which alone can read an encrypted connection.
+"""COPY's messages as libpq hands them out, where only libpq can read the connection.
 
 What lives here: `LibpqStream`. The driver calls for each row; that happens in a thread of its own,
-and batches of rows are handed over. Must not know: rows, nor what is encrypted and how.
+and batches of rows are handed over. Must not know: what is in a row, nor why there is no channel.
 """
 
 from __future__ import annotations
