@@ -548,7 +548,7 @@ def test_hooks_run_before_and_after_the_effect(
 def test_bandwidth_is_limited_per_connection(
     fake: FakeTreasureData, client: tdclient.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a limit, the pauses between blocks add up to what the bytes must take."""
+    """With a limit, the last block comes when all bytes before it and its own had their time."""
     waited: list[float] = []
     monkeypatch.setattr("tests.fakes.treasuredata.handler.time.sleep", waited.append)
     fill(

@@ -206,15 +206,18 @@ class Handler(BaseHTTPRequestHandler):
             raise _Cut
 
     def _paced(self, length: int) -> Iterator[int]:
-        """Yield the sizes of blocks to move, waiting between them as the bandwidth demands."""
+        """Yield the sizes of blocks to move, each when the bandwidth would have brought its end.
+
+        The wait comes before the block: whoever has the last byte knows that all waits are over.
+        """
         began, moved = time.monotonic(), 0
         while moved < length:
             limit = self.fake.bytes_per_s
             size = min(_SLOW_BLOCK if limit else _BLOCK, length - moved)
-            yield size
             moved += size
             if limit:
                 time.sleep(max(0.0, moved / limit - (time.monotonic() - began)))
+            yield size
 
     def _reset(self) -> None:
         self.close_connection = True
