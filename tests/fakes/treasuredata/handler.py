@@ -198,8 +198,6 @@ class Handler(BaseHTTPRequestHandler):
         cuts = fault is not None and fault.action in ("drop_body", "stall_body")
         for size in self._paced(min(length, fault.size) if cuts and fault else length):
             self.wfile.write(read(size))
-            if self.logged is not None:
-                self.logged.sent_bytes += size
         if cuts and fault is not None:
             if fault.action == "stall_body":
                 self.fake.stall()

@@ -30,13 +30,12 @@ DROP = object()
 
 @dataclass
 class Logged:
-    """One request, and how many bytes its body and its answer's body had."""
+    """One request, and how many bytes its body had."""
 
     operation: str
     path: str
     headers: dict[str, str]
     body_bytes: int = 0
-    sent_bytes: int = 0
     dropped: bool = False
 
 
