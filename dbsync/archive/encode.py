@@ -202,7 +202,13 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     if isinstance(column.type, pa.BaseExtensionType) or not len(column):
         return False
     step = max(1, len(column) // _SAMPLE)
-    sample = column.take(pa.array(range(0, len(column), step)[:_SAMPLE])).drop_null()
+    parts, begin = [], 0
+    # One part after the other: Arrow takes from a column of several by joining all of it first.
+    for part in column.chunks:
+        end = min(len(part), step * _SAMPLE - begin)
+        parts.append(part.take(pa.array(range(-begin % step, end, step), pa.int32())))
+        begin += len(part)
+    sample = pa.chunked_array(parts).drop_null()
     return len(sample) > 1 and pc.count_distinct(sample).as_py() * 2 <= len(sample)
 
 
