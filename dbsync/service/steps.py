@@ -5,8 +5,8 @@ Must not know: when they are made, or what is printed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,14 @@ def library_steps(settings: ScheduleSettings, watching: Watching) -> Steps:
 
     export = settings.export
 
+    @contextmanager
+    def step(name: str) -> Generator[OnEvent]:
+        try:
+            with watching(name) as on_event:
+                yield on_event
+        finally:
+            _release_memory()
+
     def check() -> None:
         api.check_location(export.archive, storage_options=export.storage_options)
         # A dry run meets every mistake that an export would: names, rights, conditions.
@@ -36,7 +44,7 @@ def library_steps(settings: ScheduleSettings, watching: Watching) -> Steps:
             api.check(settings.rehearse_url)
 
     def run_export() -> ExportResult:
-        with watching("export") as on_event:
+        with step("export") as on_event:
             return api.export_database(**export.arguments(), on_event=on_event)
 
     def run_prune(database: str) -> int:
@@ -61,7 +69,7 @@ def library_steps(settings: ScheduleSettings, watching: Watching) -> Steps:
             "identities": settings.identities,
             "storage_options": export.storage_options,
         }
-        with watching("rehearse") as on_event:
+        with step("rehearse") as on_event:
             result = api.rehearse(
                 archive or export.archive, url=settings.rehearse_url, on_event=on_event, **opening
             )
@@ -78,3 +86,10 @@ def library_steps(settings: ScheduleSettings, watching: Watching) -> Steps:
         prune=run_prune if settings.policy is not None else None,
         rehearse=run_rehearsal if settings.rehearses else None,
     )
+
+
+def _release_memory() -> None:
+    """Give the system what Arrow keeps for the next chunk: hours may pass until it comes."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -257,6 +258,27 @@ def test_sigterm_during_a_run_leaves_nothing(container: Container) -> None:
     assert process.returncode == 0
     assert len(container.archives()) == 1
 
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory as Linux shows it")
+def test_a_service_that_waits_keeps_no_memory(container: Container) -> None:
+    """After a run the process gives back what it kept for the next chunk."""
+    with closing(sqlite3.connect(container.folder / "shop.sqlite")) as database:
+        database.execute(
+            "CREATE TABLE large AS WITH RECURSIVE n(n) AS "
+            "(SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 400) SELECT n, randomblob(200000) FROM n"
+        )
+        database.commit()
+    container.miss_a_run()
+    with container.started() as process:
+        assert process.stderr is not None
+        assert any("next backup at" in line for line in process.stderr)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    memory = {name: int(re.findall(rf"^{name}:\s+(\d+) kB", status, re.M)[0]) for name in _MEMORY}
+    assert memory["VmRSS"] < memory["VmHWM"] / 2
+
+
+_MEMORY = ("VmHWM", "VmRSS")
+"""The largest resident memory that a process had, and what it has now."""
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "yellow-bird-Aws5ecret",

@@ -39,7 +39,7 @@ def test_module_and_script_are_the_same() -> None:
     assert done.stdout.startswith("dbsync ")
 
 
-@pytest.mark.parametrize(("given", "wanted"), [(None, "2000"), ("5", "5")])
+@pytest.mark.parametrize(("given", "wanted"), [(None, "60000"), ("5", "5")])
 def test_memory_is_kept_for_the_next_chunk(
     given: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
