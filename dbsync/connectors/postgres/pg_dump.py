@@ -21,6 +21,7 @@ from dbsync.connectors.redaction import redact
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(\S*)")
 _PROBE_TIMEOUT_S = 20
+_DEBIAN = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,18 @@ class PgDumpError(Exception):
 
 
 def find_pg_dump(server_major: int) -> tuple[PgDump | None, str]:
-    """Find the newest pg_dump that is not older than the server, or say why there is none.
+    """Find a pg_dump that is not older than the server, or say why there is none.
 
-    ``DBSYNC_PG_DUMP`` names the only one to consider; otherwise PATH and Debian's folders are
-    searched.
+    ``DBSYNC_PG_DUMP`` names the only one to consider; otherwise the one on PATH is taken if it
+    fits, and then the newest in Debian's folders.
     """
-    found = [dump for path in _candidates() if (dump := _probe(path)) is not None]
-    fitting = [dump for dump in found if dump.major >= server_major]
-    if fitting:
-        return max(fitting, key=lambda dump: dump.major), ""
+    found: list[PgDump] = []
+    for path in _candidates():
+        if (dump := _probe(path)) is None:
+            continue
+        if dump.major >= server_major:
+            return dump, ""
+        found.append(dump)
     if found:
         newest = max(found, key=lambda dump: dump.major)
         return None, f"pg_dump {newest.version} is older than the server ({server_major})"
@@ -104,7 +108,14 @@ def _candidates() -> Iterator[Path]:
     on_path = shutil.which("pg_dump")
     if on_path:
         yield Path(on_path)
-    yield from Path("/usr/lib/postgresql").glob("*/bin/pg_dump")
+    installed = _DEBIAN.glob("*/bin/pg_dump")
+    yield from sorted(installed, key=_major_of_folder, reverse=True)
+
+
+def _major_of_folder(path: Path) -> int:
+    """Read the version that Debian's folder of a pg_dump is named after, such as 15."""
+    name = path.parent.parent.name
+    return int(name) if name.isdigit() else 0
 
 
 def _probe(path: Path) -> PgDump | None:

@@ -39,14 +39,17 @@ def test_module_and_script_are_the_same() -> None:
     assert done.stdout.startswith("dbsync ")
 
 
-@pytest.mark.parametrize(("given", "wanted"), [(None, "60000"), ("5", "5")])
-def test_memory_is_kept_for_the_next_chunk(
-    given: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "usual"), [("MIMALLOC_PURGE_DELAY", "60000"), ("OPENBLAS_NUM_THREADS", "1")]
+)
+@pytest.mark.parametrize("given", [None, "5"])
+def test_libraries_are_settled_before_they_load(
+    name: str, usual: str, given: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Arrow's allocator is told so before it is loaded, unless the user has told it something."""
-    monkeypatch.setenv("MIMALLOC_PURGE_DELAY", given or "")
+    """Memory is kept for the next chunk and no thread spins, unless the user wants otherwise."""
+    monkeypatch.setenv(name, given or "")
     if given is None:
-        monkeypatch.delenv("MIMALLOC_PURGE_DELAY")
+        monkeypatch.delenv(name)
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert os.environ["MIMALLOC_PURGE_DELAY"] == wanted
+    assert os.environ[name] == (given or usual)

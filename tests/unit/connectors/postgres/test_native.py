@@ -308,19 +308,29 @@ def test_a_pg_dump_that_is_too_old_is_not_used(
     assert re.match(r"catalog \(pg_dump 16\.\d+ is older than the server", details["native_ddl"])
 
 
-def test_the_newest_fitting_pg_dump_is_found(
-    pg18: PostgresServer, pg16: PostgresServer, monkeypatch: pytest.MonkeyPatch
+def test_the_first_fitting_pg_dump_is_taken(
+    pg18: PostgresServer, pg16: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of several, the newest; none that is too old; a broken one is no error."""
-    paths = [pg16.bin / "pg_dump", pg18.bin / "pg_dump", Path("/nonexistent")]
-    monkeypatch.setattr(pg_dump_module, "_candidates", lambda: iter(paths))
-    found, _ = find_pg_dump(16)
-    assert found is not None
-    assert found.major == 18
-    del paths[1]
-    assert find_pg_dump(18)[0] is None
-    del paths[0]
+    """PATH comes first, then Debian's newest; none is too old, and a broken one is no error."""
+    installed = {"8.4": None, "16": pg16, "18": pg18, "19": None}
+    for version, server in installed.items():
+        folder = tmp_path / version / "bin"
+        folder.mkdir(parents=True)
+        (folder / "pg_dump").symlink_to(server.bin / "pg_dump" if server else "/nonexistent")
+    monkeypatch.setattr(pg_dump_module, "_DEBIAN", tmp_path)
     monkeypatch.delenv("DBSYNC_PG_DUMP", raising=False)
+
+    def found(server_major: int, path: Path) -> Path | None:
+        monkeypatch.setenv("PATH", str(path))
+        dump, _ = find_pg_dump(server_major)
+        return dump.path.parent if dump else None
+
+    assert found(16, pg16.bin) == pg16.bin
+    assert found(18, pg16.bin) == tmp_path / "18" / "bin"
+    assert found(16, tmp_path) == tmp_path / "18" / "bin"
+    assert found(20, pg18.bin) is None
+    monkeypatch.setattr(pg_dump_module, "_DEBIAN", tmp_path / "19")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert find_pg_dump(14) == (None, "pg_dump is not installed")
 
 
