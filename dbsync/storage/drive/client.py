@@ -1,7 +1,7 @@
-"""The wire to Google Drive: authorised requests, one connection per thread, tried again.
+"""The wire to Google Drive: requests, over one connection per thread, tried again.
 
 What lives here: building Google's client from the description that it ships (nothing is looked up
-over the network), sending, and retrying what passes by itself. Must not know: folders, uploads.
+over the network), and retrying what passes by itself. Must not know: folders, uploads, tokens.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
 from dbsync.errors import DbsyncError, StorageError
+from dbsync.storage.drive.connection import Connection
 from dbsync.storage.drive.credentials import Account, DriveCredentials
 from dbsync.storage.drive.failures import (
     DriveAnswerError,
@@ -74,16 +75,9 @@ class DriveClient:
         self.files = service.files()
         self.revisions = service.revisions()
 
-    def connect(self) -> Any:
-        """Make an authorised connection of its own, for one thread at a time."""
-        import httplib2
-        from google_auth_httplib2 import AuthorizedHttp
-
-        plain = httplib2.Http(timeout=cast("Any", self._timeout_s))
-        # 308 answers a part of an upload here; httplib2 would follow it as a redirection.
-        plain.redirect_codes = plain.redirect_codes - {308}
-        plain.follow_redirects = False
-        return AuthorizedHttp(self._credentials, http=plain)
+    def connect(self) -> Connection:
+        """Make a connection of its own, for one thread at a time."""
+        return Connection(self._credentials, self._timeout_s)
 
     def send(
         self,
@@ -92,15 +86,15 @@ class DriveClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview | str | None = None,
-        http: Any = None,
+        connection: Connection | None = None,
     ) -> Answer:
         """Send one request once; 308 counts as success.
 
         Raises `DriveAnswerError` for every other answer from 300 on, and what the transport
         raises.
         """
-        response, content = (http or self._http()).request(
-            uri, method=method, headers=dict(headers or {}), body=body
+        response, content = (connection or self._own_connection()).request(
+            uri, method=method, headers=headers or {}, body=body
         )
         status = int(response.status)
         if status >= 300 and status != 308:
@@ -144,10 +138,11 @@ class DriveClient:
             raise error
         return drive_error(error, doing, self.account)
 
-    def _http(self) -> Any:
-        if not hasattr(self._local, "http"):
-            self._local.http = self.connect()
-        return self._local.http
+    def _own_connection(self) -> Connection:
+        """Return the calling thread's."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self.connect()
+        return cast("Connection", self._local.connection)
 
 
 def read_json(content: bytes) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class UploadSession:
         self, client: DriveClient, metadata: dict[str, Any], file_id: str | None, doing: str
     ):
         self._client = client
-        self._http = client.connect()
+        self._connection = client.connect()
         self._metadata = metadata
         self._file_id = file_id
         self._doing = doing
@@ -91,7 +91,7 @@ class UploadSession:
     def cancel(self) -> None:
         """Break off what another thread sends; that thread's call then raises `StorageError`."""
         self._cancelled.set()
-        for connection in list(self._http.http.connections.values()):
+        for connection in list(self._connection.http.connections.values()):
             if getattr(connection, "sock", None) is not None:
                 with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
@@ -104,7 +104,7 @@ class UploadSession:
 
     def close(self) -> None:
         """Close the connection."""
-        self._http.http.close()
+        self._connection.http.close()
 
     def _rest(self, data: memoryview, start: int, *, last: bool) -> memoryview | None:
         """Return what is still to be sent; None when that is done."""
@@ -141,7 +141,9 @@ class UploadSession:
 
     def _request(self, uri: str, headers: dict[str, str], body: bytes | memoryview) -> Answer:
         try:
-            return self._client.send("PUT", uri, headers=headers, body=body, http=self._http)
+            return self._client.send(
+                "PUT", uri, headers=headers, body=body, connection=self._connection
+            )
         except DriveAnswerError as error:
             if error.status in _LOST:
                 raise LostSessionError from error
@@ -202,7 +204,7 @@ class UploadSession:
                 "x-upload-content-type": "application/octet-stream",
             },
             body=body,
-            http=self._http,
+            connection=self._connection,
         )
         location = answer.headers.get("location")
         if not location:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,24 @@ def test_a_file_that_is_no_credential(tmp_path: Path, content: Any, message: str
     shown = "".join(traceback.format_exception(caught.value))
     assert CANARY not in shown
     assert "dbsync auth drive" in caught.value.hint or "DBSYNC_DRIVE" in caught.value.hint
+
+
+def test_nothing_else_is_asked_of_google(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """google-auth's own thread, which asks where an account may be used from, is never started.
+
+    A process that ended while that thread ran crashed inside OpenSSL.
+    """
+    path = lab.fake.accounts.service_account(lab.path / "key.json", ROBOT)
+    lab.drive.items[lab.folder].rights[ROBOT] = 1
+    start, started = threading.Thread.start, list[tuple[threading.Thread, threading.Thread]]()
+
+    def noted(thread: threading.Thread) -> None:
+        started.append((threading.current_thread(), thread))
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    assert listed(lab, path) == []
+    assert [thread for by, thread in started if by is threading.current_thread()] == []
 
 
 @pytest.mark.parametrize("kind", ["user", "service"])
