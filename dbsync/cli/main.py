@@ -84,8 +84,9 @@ def main(args: Sequence[str] | None = None) -> None:
     # everything each time that a quarter is new took a fifth of the time of some exports.
     gc.set_threshold(50_000, 20, 100)
     # Arrow's allocator gives memory back after 10 ms and takes it again for the next chunk, cleared
-    # by the kernel, which took a tenth of an export's work. It reads this when it is loaded.
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "60000")
+    # by the kernel, which took a twentieth of an export's work. After 2 s the peak still does not
+    # grow with the table; it did after a minute. It reads this when it is loaded.
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "2000")
     # NumPy comes with a library for matrices, whose threads spin from the start for nothing.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "_DBSYNC_COMPLETE" in os.environ:

@@ -40,7 +40,7 @@ def test_module_and_script_are_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "usual"), [("MIMALLOC_PURGE_DELAY", "60000"), ("OPENBLAS_NUM_THREADS", "1")]
+    ("name", "usual"), [("MIMALLOC_PURGE_DELAY", "2000"), ("OPENBLAS_NUM_THREADS", "1")]
 )
 @pytest.mark.parametrize("given", [None, "5"])
 def test_libraries_are_settled_before_they_load(
