@@ -23,7 +23,7 @@ def machine() -> str:
     memory = next((x.split()[1] for x in _lines(Path("/proc/meminfo")) if "MemTotal" in x), "0")
     packages = ", ".join(f"{name} {version(name)}" for name in ("dbsync", "pyarrow", "duckdb"))
     return (
-        f"{os.cpu_count()} CPUs ({model}); at the start, {at_once()}, and load was "
+        f"{os.cpu_count()} CPUs ({model}); at the start, {_at_once()}, and load was "
         f"{os.getloadavg()[0]:.1f}; "
         f"{int(memory) // 1_000_000} GB memory, "
         f"Python {platform.python_version()}, {packages}"
@@ -46,10 +46,10 @@ def contest(title: str, results: Sequence[Result]) -> None:
             f"| {result.peak_bytes / MB:.0f} |",
             flush=True,
         )
-    print(f"\nAfter it, {at_once()}.", flush=True)
+    print(f"\nAfter it, {_at_once()}.", flush=True)
 
 
-def at_once() -> str:
+def _at_once() -> str:
     """Say in words what `processors` has found."""
     return f"all CPUs at once did the work of {processors():.1f}"
 

@@ -12,7 +12,6 @@ the file. Until then no file is to be seen. The session's address is a secret.
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from contextlib import suppress
 from typing import Any
@@ -91,10 +90,7 @@ class UploadSession:
     def cancel(self) -> None:
         """Break off what another thread sends; that thread's call then raises `StorageError`."""
         self._cancelled.set()
-        for connection in list(self._connection.http.connections.values()):
-            if getattr(connection, "sock", None) is not None:
-                with suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        self._connection.abort()
 
     def discard(self) -> None:
         """Tell the server to forget the session; it does so by itself after a week."""
@@ -104,7 +100,7 @@ class UploadSession:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.http.close()
+        self._connection.close()
 
     def _rest(self, data: memoryview, start: int, *, last: bool) -> memoryview | None:
         """Return what is still to be sent; None when that is done."""

@@ -141,6 +141,13 @@ def test_nothing_else_is_asked_of_google(lab: Lab, monkeypatch: pytest.MonkeyPat
     assert [thread for by, thread in started if by is threading.current_thread()] == []
 
 
+def test_a_token_may_be_refused_twice(lab: Lab) -> None:
+    """A new token is asked for after each refusal, as often as google-auth itself would."""
+    lab.fake.fail("list", "status", status=401, reason="authError", times=2)
+    assert listed(lab, lab.token) == []
+    assert len(lab.fake.requests("token")) == 3
+
+
 @pytest.mark.parametrize("kind", ["user", "service"])
 def test_revoked_credentials_say_to_sign_in_again(lab: Lab, kind: str) -> None:
     """A revoked grant is exit code 5 with account, file and next step, without a retry."""
