@@ -84,8 +84,8 @@ def measure(contestant: Contestant) -> Run:
             shutil.rmtree(contestant.output)
         contestant.output.unlink(missing_ok=True)
     contestant.prepare()
-    # What others have left to be written is not on this one's clock: only dbsync waits for the
-    # disk at its end, and would wait for their data with its own.
+    # What others have left to be written is not on this one's clock: dbsync and pg_dump wait for
+    # the disk at their end, and would wait for the others' data with their own.
     os.sync()
     peak = 0
     started = time.perf_counter()
