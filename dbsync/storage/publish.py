@@ -134,9 +134,10 @@ def _move_to_disk(file: int, start: int, count: int) -> None:
     """Ask the system to begin to write a range to the disk, and to forget what is there already.
 
     Otherwise Linux waits half a minute or for a tenth of the memory, and a slow disk writes the
-    whole file when the work is done. What is forgotten leaves its memory to the next bytes, which
-    halved the time in the kernel of an export on a virtual machine, where new memory is dear, and
-    does not push out what the database has in memory. Where it cannot be asked, nothing happens.
+    whole file when the work is done. What is forgotten leaves its memory to the next bytes, where
+    new memory would be dear (two fifths of the time in the kernel of an export on a virtual
+    machine), and pushes out nothing that the database has there. Where it cannot be asked, nothing
+    happens.
     """
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):  # a pipe or a device
