@@ -1,7 +1,7 @@
 """Record batches to one chunk: the Parquet profile of the archive, writing side.
 
-What lives here: which encoding each column gets, row groups, statistics, the key range. Must not
-know: tar, where the bytes go. Everything here is a pure function and may run in many threads.
+What lives here: batches under one schema, row groups, the key range. Must not know: tar, where the
+bytes go. Everything here is a pure function and may run in many threads.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from dbsync.archive.layout import Field, Layout, annotate, mismatch
 from dbsync.archive.limits import MIB, Limits
+from dbsync.archive.profile import writer_options
 from dbsync.errors import ArchiveError
 from dbsync.model.schema import Table
 
@@ -25,13 +26,9 @@ pc: Any = import_module("pyarrow.compute")  # its kernels are made at run time, 
 ROW_GROUP_BYTES = 16 * MIB
 """Arrow bytes of one row group. Measured on 64 MiB of mixed columns: four groups encode and decode
 a fifth to a third faster than one (the data stays in cache) and cost 0.4 % in size."""
-PAGE_BYTES = MIB
 _MAX_COLUMN_CHUNKS = 20_000
 """Column chunks of one footer: very wide tables get fewer row groups, so it stays small."""
-_SAMPLE = 2_000
 _KEY_TEXT = 256
-_DELTA_MAX_DECIMAL = 18
-"""Decimals up to this precision are stored as INT32 or INT64, which DELTA_BINARY_PACKED takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +107,8 @@ def encode_file(
 
 def _written(layout: Layout, data: pa.Table, level: int, arrow_bytes: int) -> pa.Buffer:
     sink = pa.BufferOutputStream()
-    with _open_writer(sink, layout, data, level, arrow_bytes) as writer:
+    options = writer_options(layout, data, level, arrow_bytes)
+    with pq.ParquetWriter(sink, data.schema, **options) as writer:
         groups = max(1, round(arrow_bytes / ROW_GROUP_BYTES))
         groups = min(groups, max(1, _MAX_COLUMN_CHUNKS // len(data.schema)))
         writer.write_table(data, row_group_size=max(1, -(-data.num_rows // groups)))
@@ -146,70 +144,6 @@ def _column(batch: pa.RecordBatch, field: Field) -> pa.Array:
     if index < 0:
         return pa.nulls(batch.num_rows, field.parquet_type)
     return annotate(batch.column(index), field)
-
-
-def _open_writer(
-    sink: pa.BufferOutputStream, layout: Layout, data: pa.Table, level: int, arrow_bytes: int
-) -> pq.ParquetWriter:
-    """Open a writer with the encoding that each column deserves.
-
-    pyarrow addresses columns by dotted path, so a column whose name equals the path of a leaf of
-    an exceptions field gets no settings of its own.
-    """
-    leaves = {f"{f.name}.{leaf.name}" for f in layout.exceptions for leaf in f.type}
-    encodings: dict[str, str] = {}
-    dictionary: list[str] = []
-    for field in layout.values:
-        if field.name in leaves:
-            continue
-        if encoding := _encoding(field.type):
-            encodings[field.name] = encoding
-        elif field.type in (pa.string(), pa.binary()) and _repeats(data.column(field.name)):
-            dictionary.append(field.name)
-    key = layout.table.primary_key.columns if layout.table.primary_key else ()
-    options: dict[str, Any] = {
-        "version": "2.6",
-        "data_page_version": "1.0",
-        "compression": "zstd",
-        "compression_level": level,
-        "use_dictionary": dictionary or False,
-        "column_encoding": encodings or None,
-        "write_statistics": [name for name in key if name not in leaves] or False,
-        "store_schema": False,
-        "store_decimal_as_integer": True,
-        "write_page_checksum": True,
-        "write_page_index": False,
-        "data_page_size": PAGE_BYTES,
-        # How many values may pass before the page size is looked at: fewer where they are large.
-        "write_batch_size": max(1, min(1024, data.num_rows * PAGE_BYTES // max(1, arrow_bytes))),
-    }
-    return pq.ParquetWriter(sink, data.schema, **options)
-
-
-def _encoding(kind: pa.DataType) -> str | None:
-    if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
-        return "DELTA_BINARY_PACKED"
-    if pa.types.is_decimal(kind) and kind.precision <= _DELTA_MAX_DECIMAL:
-        return "DELTA_BINARY_PACKED"
-    if pa.types.is_floating(kind):
-        return "BYTE_STREAM_SPLIT"
-    return None
-
-
-def _repeats(column: pa.ChunkedArray) -> bool:
-    """Say whether a dictionary pays: at most half of about 2,000 values, spread over the chunk,
-    are distinct, which means some 1,250 distinct values or fewer where they are spread evenly."""
-    if isinstance(column.type, pa.BaseExtensionType) or not len(column):
-        return False
-    step = max(1, len(column) // _SAMPLE)
-    parts, begin = [], 0
-    # One part after the other: Arrow takes from a column of several by joining all of it first.
-    for part in column.chunks:
-        end = min(len(part), step * _SAMPLE - begin)
-        parts.append(part.take(pa.array(range(-begin % step, end, step), pa.int32())))
-        begin += len(part)
-    sample = pa.chunked_array(parts).drop_null()
-    return len(sample) > 1 and pc.count_distinct(sample).as_py() * 2 <= len(sample)
 
 
 def _key_range(layout: Layout, data: pa.Table) -> tuple[str | None, str | None]:

@@ -139,7 +139,8 @@ def encoding_options(*, level: int | None) -> Decorator[Any]:
             "--compression-level",
             type=click.IntRange(1, 22),
             default=level,
-            help=f"zstd level of the archive.  [default: {shown}]",
+            help="zstd level; 2 and 3 are lowered for text that they make hardly smaller."
+            f"  [default: {shown}]",
         ),
     )
 
