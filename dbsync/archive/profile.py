@@ -20,6 +20,9 @@ PAGE_BYTES = MIB
 _DELTA_MAX_DECIMAL = 18
 """Decimals up to this precision are stored as INT32 or INT64, which DELTA_BINARY_PACKED takes."""
 _SAMPLE_VALUES = 2_000
+_SCATTER = 2_654_435_769
+"""Multiples of it, cut to 32 bits, are spread evenly and in no order (Knuth, The Art of Computer
+Programming, volume 3, 6.4)."""
 _SAMPLE_BYTES = 64 * KIB
 _LONG = MIB
 """Columns with fewer bytes are not worth a look at their level."""
@@ -93,7 +96,8 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     step = max(1, len(column) // _SAMPLE_VALUES)
     count = min(len(column), _SAMPLE_VALUES)
     # Somewhere in each stretch: always its first row would be the same one of rows in turn.
-    places = np.arange(count) * step + np.random.default_rng(0).integers(step, size=count)
+    turns = np.arange(count, dtype=np.int64)
+    places = turns * step + (turns * _SCATTER % (1 << 32) * step >> 32)
     parts: list[pa.Array] = []
     begin = 0
     # One part after the other: Arrow takes from a column of several by joining all of it first.

@@ -10,8 +10,10 @@ import io
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dbsync.cli.redaction import RedactingStream, Redactor
@@ -57,6 +59,11 @@ class Output:
         """Print a table of the result for people; nothing under ``--json``."""
         if not self.json:
             self._print_table(self._results(), columns, rows)
+
+    def expect_table(self) -> None:
+        """Load what a table needs beside the work, which would otherwise wait for it at its end."""
+        if not self.json:
+            threading.Thread(target=_load_rich, name="dbsync-rich").start()
 
     def result(self, value: object) -> None:
         """Print the one object of ``--json``; nothing without it."""
@@ -173,6 +180,11 @@ def wrap_streams(redactor: Redactor) -> tuple[RedactingStream, RedactingStream]:
     streams = RedactingStream(sys.stdout, redactor), RedactingStream(sys.stderr, redactor)
     sys.stdout, sys.stderr = cast(Any, streams)
     return streams
+
+
+def _load_rich() -> None:
+    for module in ("rich.console", "rich.table", "rich.text"):
+        import_module(module)
 
 
 def _console(file: Any, *, terminal: bool) -> Console:

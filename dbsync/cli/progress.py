@@ -105,6 +105,7 @@ class PlanReport:
         if not isinstance(event, Planned):
             return
         self.report(event.losses)
+        self._output.expect_table()
         if event.guarantee == "none":
             self._output.warn(
                 "the target keeps no record of what has arrived: if this import is interrupted, "
