@@ -14,8 +14,10 @@ from scripts.benchmark.data import COLUMNS
 from scripts.benchmark.measure import Contestant, compete, measure
 from tests.servers import PostgresServer
 
+_MEMORY_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 SETTINGS = {
-    "shared_buffers": "512MB",
+    # As the manual recommends for a server of its own ("Resource Consumption").
+    "shared_buffers": f"{_MEMORY_MB // 4}MB",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
     "wal_level": "replica",
