@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 Command = Sequence[str | Path]
+_STEPS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -120,21 +121,24 @@ def _run(command: Command, environment: Mapping[str, str]) -> int:
     return usage.ru_maxrss * 1024
 
 
-def processors() -> float:
-    """Say how many processors' work all of them do at once, as measured just now.
+def processors() -> tuple[float, float]:
+    """Say how many processors' work all of them do at once, and how fast one alone is, just now.
 
-    On a shared machine that may be half of what there are, or less: then tools that use one of
-    them look faster beside those that use all than they are.
+    The speed is in millions of steps a second of a loop in Python. On a shared machine the first
+    may be half of what there are, or less: then tools that use one processor look faster beside
+    those that use all than they are. The second may fall to half, too, where others run on the
+    same cores; what often waits for its own last result, such as gzip, hardly notices.
     """
     count = os.cpu_count() or 1
     alone = min(_work_for(1) for _ in range(3))
-    return count * alone / min(_work_for(count) for _ in range(3))
+    together = min(_work_for(count) for _ in range(3))
+    return count * alone / together, _STEPS / alone / 1e6
 
 
 def _work_for(processes: int) -> float:
     """Let so many processes do the same work at once, and return the seconds of the slowest."""
     program = (
-        "import time; start = time.perf_counter(); sum(n * n for n in range(4_000_000)); "
+        f"import time; start = time.perf_counter(); sum(n * n for n in range({_STEPS})); "
         "print(time.perf_counter() - start)"
     )
     running = [

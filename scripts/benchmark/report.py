@@ -51,7 +51,8 @@ def contest(title: str, results: Sequence[Result]) -> None:
 
 def _at_once() -> str:
     """Say in words what `processors` has found."""
-    return f"all CPUs at once did the work of {processors():.1f}"
+    work, speed = processors()
+    return f"all CPUs at once did the work of {work:.1f} at {speed:.0f} million steps a second"
 
 
 def growth(rows: Sequence[int], peaks: Mapping[str, Sequence[int]]) -> None:
