@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from dbsync.archive import encode_chunk
-from dbsync.archive.layout import Layout
+from dbsync.archive.layout import Layout, annotate
 from dbsync.archive.profile import writer_options
 from dbsync.model.types import LogicalType
 from tests.unit.archive.build import TEXT, batch, column, table
@@ -81,7 +81,7 @@ def test_every_kind_of_text_is_looked_at(kind):
               for n, text in enumerate(texts)]  # fmt: skip
     rows = pa.RecordBatch.from_arrays([pa.array(values).cast(Layout(of).values[0].type)], ["c"])
     written = pa.Table.from_batches(
-        [pa.RecordBatch.from_arrays([_annotated(rows.column(0), of)], ["c"])]
+        [pa.RecordBatch.from_arrays([annotate(rows.column(0), Layout(of).values[0])], ["c"])]
     )
     options = writer_options(Layout(of), written, 3, rows.nbytes)
     assert options["compression_level"]["c"] == 1
@@ -102,8 +102,3 @@ def test_one_value_larger_than_the_sample():
     """Of a value of many megabytes, only a part is tried."""
     rows = batch(OF, ["".join(tokens(200_000))])
     assert level_of(rows, 3) == 1
-
-
-def _annotated(values: pa.Array, of) -> pa.Array:
-    kind = Layout(of).values[0].parquet_type
-    return pa.array(values, kind) if isinstance(kind, pa.BaseExtensionType) else values
